@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import translate_files
 from ganvas.inference.onnx_file import onnx_files
+from ganvas.inference.onnx_trial import ValueRangeWarning
 from ganvas.inference.tiling import TilingWarning, plan_tiles
 from ganvas.inference.translator import Translator
 
@@ -348,6 +350,16 @@ def test_the_range_in_the_metadata_is_taken(tmp_path: Path) -> None:
     """A network that multiplies by -1 swaps black and white in [-1, 1]."""
     path = write_network(tmp_path / "network.onnx", gain=-1, metadata={"ganvas.value_range": "-1 1"})
     np.testing.assert_array_equal(load(path)(np.full((16, 16, 3), 40, np.uint8)), 215)
+
+
+def test_a_float_network_of_levels_is_noted(tmp_path: Path) -> None:
+    """Its values are far from [0, 1]; a declared range, and one that fits, need no note."""
+    path = write_network(tmp_path / "network.onnx", gain=255)
+    with pytest.warns(ValueRangeWarning, match=r'up to 255 for inputs in \[0, 1\].* write ganvas.value_range "0 255"'):
+        load(path)
+    with warnings.catch_warnings(action="error"):
+        load(write_network(path, gain=255, metadata={"ganvas.value_range": "0 255"}))
+        load(write_network(path, gain=4))
 
 
 def test_an_onnx_file_has_no_method(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ integer multiple of those of the input.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -20,7 +21,7 @@ from ganvas.image.ranges import MAX_CHANNELS
 from ganvas.inference.onnx_file import GraphFile, GraphInput, first_line, not_a_picture
 from ganvas.inference.tiling import SMALLEST_SIDE
 
-__all__ = ["Sizes", "Traits", "check_traits", "find_traits", "value_range_of"]
+__all__ = ["Sizes", "Traits", "ValueRangeWarning", "check_traits", "find_traits", "value_range_of"]
 
 Sizes = tuple[int | None, int | None]
 """The only height and the only width that a network accepts; None if it accepts several."""
@@ -36,6 +37,8 @@ COLORS = (1, 3, 4)
 """Sizes of a last dimension that is interpreted as channels."""
 LEVELS = 2.0
 """Largest value of floats in [0, 1]; larger values are levels up to 255."""
+FAR = 16.0
+"""Largest value that a network for [0, 1] or [-1, 1] can return for noise; sharpening overshoots far less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,10 @@ def value_range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
     return (0.0, 1.0) if dtype.kind == "f" else (0.0, 65535.0 if dtype == np.uint16 else 255.0)
 
 
+class ValueRangeWarning(UserWarning):
+    """Warning that a network seems to use another value range than [0, 1]; the message gives the remedy."""
+
+
 def find_traits(graph: GraphFile, *, value_range: tuple[float, float] | None = None) -> Traits:
     """Run a graph on noise of many sizes until one fits.
 
@@ -89,14 +96,28 @@ def find_traits(graph: GraphFile, *, value_range: tuple[float, float] | None = N
     Raises:
         RunError: no size fits, or the output is not a picture; names the remedy.
     """
+    found, reach = _found(graph, value_range)
+    floats = graph.input.dtype.kind == "f" and found.output_range == value_range_of(graph.input.dtype)
+    if value_range is None and floats and reach > FAR:
+        warnings.warn(
+            f"{graph.path} returns values up to {reach:.3g} for inputs in [0, 1], which become black and white: if it "
+            'expects levels up to 255, write ganvas.value_range "0 255" into its metadata',
+            ValueRangeWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _found(graph: GraphFile, value_range: tuple[float, float] | None) -> tuple[Traits, float]:
+    """Return the traits, and the largest absolute value of the output for noise."""
     trial = _Trial(graph, value_range)
     layouts = list(_layouts(graph.path, graph.input))
     for layout in layouts:
         if found := trial.free_sizes(layout):
-            return found
+            return found, trial.reach
     for layout, side in product(layouts, SQUARES):
         if layout.sides == (None, None) and (found := trial.fits(layout, (side, side), multiple=side)):
-            return replace(found, size_multiple=1, fixed_size=(side, side))
+            return replace(found, size_multiple=1, fixed_size=(side, side)), trial.reach
     raise RunError(f"{graph.path}: {trial.problem}")
 
 
@@ -150,11 +171,12 @@ class _Trial:
 
     Attributes:
         problem: reason why the last size did not fit.
+        reach: largest absolute value of the last output that did.
     """
 
     def __init__(self, graph: GraphFile, value_range: tuple[float, float] | None) -> None:
         self._graph, self._range = graph, value_range
-        self.problem, self._runs = "", False
+        self.problem, self.reach, self._runs = "", 0.0, False
 
     def free_sizes(self, layout: _Layout) -> Traits | None:
         """Return the traits with the smallest size multiple that fits; None if none fits."""
@@ -202,6 +224,7 @@ class _Trial:
             scale = sides[0] // height
             if sides == [scale * height, scale * width] and scale >= 1 and 1 <= channels <= MAX_CHANNELS:
                 self._check_values(made)
+                self.reach = float(np.abs(made.astype(np.float64)).max())
                 return Traits(
                     channels_last=layout.channels_last,
                     output_last=output_last,
