@@ -34,7 +34,7 @@ SIDE = 32
 """Side in pixels of the pictures of the data sets."""
 TILED_SIZES, SMALL_TILE, ROUNDS = (1024, 2048, 4096, 8192), 256, 3
 """Small tiles need little memory, so that growth with the picture size is visible."""
-MODELS = ("U-Net of restore", "U-Net 256")
+MODELS = ("U-Net without norm", "U-Net 256")
 PRECISIONS = ("float32", "bfloat16")
 PICTURE_NOTE = (
     "Includes the content gate. Peak memory above the loaded program and the input picture (3 bytes a pixel); the "

@@ -142,9 +142,10 @@ def against_hd(method: Pix2PixConfig, task: str, size: int) -> dict[str, Pix2Pix
     assert isinstance(own, Pix2PixHDConfig)
     scales = own.discriminator_scales if size >= SMALLEST_FOR_THREE else 2
     own = replace(own, width=method.width, discriminator_width=method.discriminator_width, discriminator_scales=scales)
-    names = ("generator", "depth", "dropout", "norm", "residual")
+    blocks = ("encoder_blocks", "middle_blocks", "decoder_blocks", "unshuffle")
+    names = ("generator", "depth", "dropout", "norm", "residual", *blocks)
     losses = replace(own, **{name: getattr(method, name) for name in names})
-    whole = replace(own, norm=method.norm, residual=method.residual) if task == "restore" else own
+    whole = replace(own, norm=method.norm, residual=True) if task == "restore" else own
     variants = (replace(method, adversarial_weight=1.0), losses, replace(losses, perceptual="vgg16"), whole)
     return dict(zip(HD, variants, strict=True))
 

@@ -39,6 +39,8 @@ from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
 
 BLOCK = 8
+U_NET: dict[str, Any] = {"generator": "unet", "depth": 4, "residual": True, "unshuffle": 1}
+"""Generator of `restore` before it became a residual U-Net."""
 IMAGES_PER_KIND = 24
 """Pictures per kind of Oxford flowers, by name: the last 3 are the test split, the one before the validation split."""
 Runs = dict[str, RunConfig]
@@ -75,7 +77,7 @@ def run_flowers(data: Path, out: Path, minutes: float, *, adversarial_weight: fl
     name = "l1_gan" if adversarial_weight else "l1"
     training = replace(timed(config, minutes, 40_000), epochs=epochs * minutes / 60, ema_half_life=5000.0)
     pictures = replace(config.data, folder=data, split_file=write_split(data, out), strength=(BLOCK, BLOCK))
-    method = replace(config.method, width=64, adversarial_weight=adversarial_weight)
+    method = replace(config.method, **U_NET, width=64, adversarial_weight=adversarial_weight)
     return {name: RunConfig(method=method, data=pictures, training=training)}
 
 

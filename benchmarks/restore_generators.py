@@ -3,9 +3,9 @@
     python benchmarks/restore_generators.py --data ../shared/data/flowers --out runs/generators \
         --minutes 2 10 60 --processes 2
 
-    unet          the recipe unchanged: a U-Net without norms, whose output is added to its input
+    unet          the U-Net of pix2pix without norms, of width 32 and depth 4, whose output is added to its input
     residual_unet a U-Net of residual blocks
-    half_size     the same, behind a pixel-unshuffle of 2: as many weights, on pictures of half the size
+    half_size     the same, behind a pixel-unshuffle of 2, with as many weights: the recipe unchanged
     nafnet        a small NAFNet, as wide and deep as residual_unet
     compact       Compact at the resolution of the mosaic: it gets the block means, and enlarges eight times
 
@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from measure.budget import in_processes, train_for
 from measure.table import Table, markdown
-from quality import BLOCK, bicubic_of_mosaic, machine, write_split
+from quality import BLOCK, U_NET, bicubic_of_mosaic, machine, write_split
 from torch import Tensor
 from torch.nn import functional
 
@@ -86,15 +86,14 @@ def candidates(given: argparse.Namespace) -> dict[str, RunConfig]:
     base = replace(recipe, data=data, training=training)
     plain: dict[str, Any] = {"norm": "none", "loss": "l1"}
     blocks: dict[str, Any] = {"width": 16, "encoder_blocks": (1, 1, 1), "middle_blocks": 2, "decoder_blocks": (1, 1, 1)}
-    nafnet = replace(recipe.method, generator="nafnet", **blocks)
+    nafnet = replace(recipe.method, generator="nafnet", unshuffle=1, **blocks)
     residual_unet = SRResNetConfig(generator="residual_unet", scale=1, **blocks, **plain)
-    halved = replace(residual_unet, unshuffle=2, width=32, encoder_blocks=(1, 1), decoder_blocks=(1, 1))
     compact = SRResNetConfig(generator="compact", scale=BLOCK, width=64, num_blocks=12, **plain)
     means = replace(data, degrade="means", crop_size=(2 * data.crop_size[0], 2 * data.crop_size[1]))
     return {
-        "unet": base,
+        "unet": replace(base, method=replace(recipe.method, **U_NET)),
         "residual_unet": replace(base, method=residual_unet),
-        "half_size": replace(base, method=halved),
+        "half_size": base,
         "nafnet": replace(base, method=nafnet),
         "compact": replace(base, method=compact, data=means, training=replace(training, learning_rate=4e-4)),
     }

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,7 +22,6 @@ from ganvas.inference.prepacking import make_ready
 from ganvas.inference.translator import Translator
 from ganvas.methods import Pix2PixConfig
 from ganvas.methods.base import build
-from ganvas.recipes import restore
 from ganvas.runs.record import RunRecord
 from ganvas.training.config import RunConfig, TrainingConfig
 from ganvas.training.loop import train
@@ -33,7 +31,7 @@ from measure.pictures import Pictures, pattern
 from measure.training import Training, our_step
 
 MODELS = {
-    "U-Net of restore": replace(restore().method),
+    "U-Net without norm": Pix2PixConfig(width=32, depth=4, norm="none", dropout=0.0, residual=True),
     "U-Net 256": Pix2PixConfig(dropout=0.0),
 }
 """A network with a finite receptive field, whose tiles are exact, and one with a norm, whose tiles are blended."""

@@ -52,7 +52,7 @@ def test_all_candidates_learn_from_the_same_pictures_and_can_be_built(
     given = chosen(generators, flowers, monkeypatch)
     runs = generators.candidates(given)
     assert set(runs) == set(given.candidates)
-    assert runs["unet"].method == restore().method
+    assert runs["half_size"].method == restore().method
     for name, config in runs.items():
         assert isinstance(config.data, PairedData)
         assert (config.data.folder, config.data.strength) == (flowers, (8.0, 8.0))
