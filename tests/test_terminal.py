@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import ganvas
 from ganvas import api, cli, terminal
 from ganvas.cli import main
-from ganvas.errors import PartialFailure
+from ganvas.errors import ExportError, PartialFailure
 from ganvas.filesystem.paths import cache_folder
 from ganvas.image.files import write_image
 from ganvas.image.label import SyntheticLabel
@@ -177,3 +178,34 @@ def test_an_interruption_of_the_imports_shows_no_traceback(tmp_path: Path) -> No
     words = [sys.executable, "-m", "ganvas", "translate", "run", "in", "out"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "ganvas: interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_swallowed_interrupt_is_no_other_error(number: signal.Signals) -> None:
+    """A library catches the interrupt and fails in another way, as PyTorch's imports do."""
+
+    def fail(*, interrupted: bool) -> None:
+        if interrupted:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(number)
+        raise ExportError("PyTorch cannot export the run")
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), as_interrupts():
+        fail(interrupted=True)
+    with pytest.raises(ExportError, match="cannot export"), as_interrupts():
+        fail(interrupted=False)
+    assert signal.getsignal(number) == before
+
+
+def test_a_command_that_fails_after_ctrl_c_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(verb: str, words: list[str]) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ExportError("PyTorch cannot export the run")
+
+    monkeypatch.setattr(cli, "_call", call)
+    assert cli.main(["export", "run", "out.onnx"]) == 130
+    assert capsys.readouterr().err == "ganvas export: interrupted\n"

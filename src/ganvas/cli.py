@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     let_waiting_threads_sleep()
     try:
-        with _plain_warnings(verb), as_interrupts():
+        with _plain_warnings(verb):
             return _run(words)
     except KeyboardInterrupt:
         _complain(verb, "interrupted")
@@ -120,7 +120,8 @@ def _answer(words: Sequence[str]) -> int:
         _print(f"ganvas {importlib.import_module('ganvas').__version__}\n")
         return 0
     try:
-        result = _call(words[0], list(words[1:]))
+        with as_interrupts():
+            result = _call(words[0], list(words[1:]))
         # Under torchrun, only the first process prints.
         shown = "" if result is None or int(os.environ.get("RANK", "0")) > 0 else f"{result}\n"
     except PolicyRefusal as refusal:

@@ -36,29 +36,45 @@ def one_line(text: str) -> str:
     return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
-NAMES = ("SIGTERM", "SIGHUP")
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 """Names of the handled signals; Windows has no SIGHUP."""
 
 
 @contextmanager
 def as_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP inside the block; ignored signals stay ignored (`nohup`)."""
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP inside the block, as on Ctrl-C; ignored signals stay ignored.
+
+    A library can swallow the interrupt, in an import for example, and fail later for want of what it interrupted. A
+    block that fails after an interrupt therefore raises KeyboardInterrupt.
+    """
     before: dict[int, Any] = {}
+    handler = _Interrupt()
     if threading.current_thread() is threading.main_thread():
         for name in NAMES:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, _interrupt)
+            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, handler)
     try:
         yield
+    except Exception as error:
+        if handler.seen:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Signal handler that raises KeyboardInterrupt, and remembers that it did."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.seen = True
+        raise KeyboardInterrupt
 
 
 CRASH_EXIT_CODE = 70
