@@ -121,6 +121,15 @@ def test_too_wide_for_the_format(tmp_path):
         write_image(tmp_path / "a.webp", Picture(np.zeros((1, 16384, 3), np.uint8)))
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
+def test_an_array_is_a_picture_too(tmp_path, shape, rng):
+    array = rng.integers(0, 256, shape).astype(np.uint8)
+    write_image(tmp_path / "array.png", array)
+    np.testing.assert_array_equal(read_image(tmp_path / "array.png").pixels, array.reshape(5, 7, -1))
+    with pytest.raises(ImageError, match="got \\(5,\\)"):
+        write_image(tmp_path / "line.png", array.ravel()[:5])
+
+
 def test_a_failed_write_keeps_the_old_picture(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     write_image(path, Picture(smooth()))

@@ -23,7 +23,7 @@ from ganvas.filesystem.paths import FolderListing, is_folder, list_folder
 from ganvas.image.codecs import IMAGE_SUFFIXES, decode, encode, has_white_zero, read_xmp, require_fit, stored_size
 from ganvas.image.integrity import MAX_PIXELS
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp
-from ganvas.image.picture import Picture
+from ganvas.image.picture import Picture, Pixels
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -134,18 +134,20 @@ def stores_white_as_zero(path: Path) -> bool:
         return has_white_zero(file, path)
 
 
-def write_image(path: Path | str, picture: Picture, *, synthetic: SyntheticLabel | None = None) -> None:
+def write_image(path: Path | str, picture: Picture | Pixels, *, synthetic: SyntheticLabel | None = None) -> None:
     """Write one picture atomically, in the format of the name's suffix, with no metadata but the label.
 
     Args:
         path: the output file; folders are created.
-        picture: the picture; the format must support its type, channels and opacity.
+        picture: the picture, or an array (H, W) or (H, W, C); the format must support its type, channels and opacity.
         synthetic: label that marks it as synthetic; `.bmp` and `.npy` get NAME.npy.json beside them.
 
     Raises:
         ImageError: the format does not support the picture, or the file cannot be written.
     """
     path = Path(path)
+    if not isinstance(picture, Picture):
+        picture = Picture(picture[:, :, None] if picture.ndim == 2 else picture)
     target = require_fit(picture, path)
     data = encode(picture, target, path, synthetic)
     needs_sidecar = target in ("bmp", "npy")
