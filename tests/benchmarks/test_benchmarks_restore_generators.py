@@ -99,4 +99,4 @@ def test_the_benchmark_from_end_to_end(
     assert len(states) == 4
     generators.main()
     assert {path: path.read_bytes() for path in states} == states
-    assert "### 0.05 minutes, 3 flowers held out" in capsys.readouterr().out
+    assert "### 0.05 minutes, 3 held-out flowers" in capsys.readouterr().out
