@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.fx.experimental._config as shape_config
+from torch import Tensor
 from torch.export import ExportedProgram
 
 from ganvas.errors import ExportError
@@ -38,13 +39,14 @@ def traced(job: ExportJob) -> ExportedProgram:
     """Return the network as a program, without the paths of source files.
 
     The tracer checks whether features are contiguous and makes the outcome, such as "the innermost features of a U-Net
-    have one pixel", a condition on the input. `backed_size_oblivious` prevents that: the program takes every size.
+    have one pixel", a condition on the input. `backed_size_oblivious` prevents that, but makes "more than one picture"
+    a condition of a NAFNet, which is therefore traced without it.
     """
     inputs = example_inputs(job.network, job.channels, job.size)
-    shapes = free_sizes(job.network) if job.size is None else None
     try:
-        with shape_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-            program = torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
+        program = _traced(job, inputs, oblivious=True)
+        if not _takes(program, [one[:1] for one in inputs]):
+            program = _traced(job, inputs, oblivious=False)
     except Exception as error:
         raise ExportError(
             f"{job.run}: torch.export cannot trace {job.metadata.method} ({first_line(error)}); share the run itself "
@@ -54,6 +56,22 @@ def traced(job: ExportJob) -> ExportedProgram:
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack"):
             node.meta.pop(key, None)
     return program
+
+
+def _traced(job: ExportJob, inputs: tuple[Tensor, ...], *, oblivious: bool) -> ExportedProgram:
+    shapes = free_sizes(job.network) if job.size is None else None
+    with shape_config.patch(backed_size_oblivious=oblivious):  # type: ignore[attr-defined]
+        return torch.export.export(job.network, inputs, dynamic_shapes=shapes, strict=False)
+
+
+def _takes(program: ExportedProgram, inputs: Sequence[Tensor]) -> bool:
+    """Return whether the conditions of a program hold for inputs."""
+    try:
+        with torch.inference_mode():
+            program.module()(*inputs)
+    except AssertionError:  # "Guard failed: ..."
+        return False
+    return True
 
 
 def open_torch(job: ExportJob, files: Sequence[Path]) -> Run:
