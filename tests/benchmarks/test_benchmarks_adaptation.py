@@ -119,6 +119,7 @@ def test_the_methods_own_step_with_the_classifier_on_its_discriminators(name: st
     assert sorted(owned) == sorted(id(p) for p in adapter.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cogan", "unit"])
 def test_features_are_matched_of_pictures_that_correspond(name: str) -> None:
     adapter = module("measure.adapting").make_adapter(name, small(name))

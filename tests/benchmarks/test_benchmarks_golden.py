@@ -12,6 +12,7 @@ from ganvas.methods.base import build
 from ganvas.recipes import RECIPES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_has_a_small_version(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")

@@ -424,6 +424,7 @@ def test_processes_that_build_at_once_share_one_cache(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         config = PairedData(folder=folders(tmp_path / str(count), count=count, height=64, width=64), **ALL_OF_IT)

@@ -115,6 +115,7 @@ def test_what_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     assert photograph.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_an_earlier_demo_is_replaced_beside_runs_of_ones_own(tmp_path: Path) -> None:
     unpack(tmp_path)
     for folder in ("runs/mine", "runs/l1", "restored"):

@@ -52,6 +52,7 @@ def evaluate(film: Path, truth: Path, **settings: object) -> FilmEvaluation:
     return result
 
 
+@pytest.mark.slow
 def test_each_frame_is_measured_and_the_worst_is_named(truth: Path, tmp_path: Path) -> None:
     made = changed(truth, tmp_path / "made.mkv", lambda n, p: p + (20 if n == 4 else 4))
     result = evaluate(made, truth)

@@ -21,7 +21,7 @@ from ganvas.filesystem.downloads import failed_download
         (b"<html>404</html>", "it is a web page"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "it is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
-        (gzip.compress(b"weights"), r"compressed \(gzip\); unpack it"),
+        (gzip.compress(b"weights", mtime=0), r"compressed \(gzip\); unpack it"),
         (bz2.compress(b"weights"), r"compressed \(bzip2\); unpack it"),
         (lzma.compress(b"weights"), r"compressed \(xz\); unpack it"),
         (b"7z\xbc\xaf\x27\x1c\x00\x04", r"compressed \(7z\); unpack it"),

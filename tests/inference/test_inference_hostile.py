@@ -74,6 +74,7 @@ def test_a_snapshot_cut_short(length: int, tmp_path: Path) -> None:
         load_generators(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "told"),
     [

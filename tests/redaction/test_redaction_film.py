@@ -124,6 +124,7 @@ def test_a_frame_that_cannot_be_examined_is_covered_whole_and_listed(film: Path,
     assert "odd frame" in line["film"]["not_examined"][str(index)]
 
 
+@pytest.mark.slow
 def test_what_is_found_in_the_covered_frames_is_covered_too(tmp_path: Path, use: Any) -> None:
     use(Bright(hidden=True))
     film = make_film(tmp_path / "green.mkv", green=True)

@@ -47,6 +47,7 @@ def test_results_and_failures_are_told_in_words(queue: JobQueue) -> None:
     assert "Traceback" not in broken.message
 
 
+@pytest.mark.slow
 def test_a_crash_is_told_and_the_next_job_gets_a_new_worker(queue: JobQueue) -> None:
     before = done(queue, "work").result
     crashed = done(queue, "crash")

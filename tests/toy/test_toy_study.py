@@ -21,6 +21,7 @@ def short_warm_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DualLearning.learn_from_pairs.__kwdefaults__, "steps", 20)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_warm_start")
 @pytest.mark.parametrize("question", FAST)
 def test_a_question_is_answered(question: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

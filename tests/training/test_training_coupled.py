@@ -40,6 +40,7 @@ def config(request: pytest.FixtureRequest, tiny_sides: Path) -> RunConfig:
     return RunConfig(method=method, data=data, training=TrainingConfig(**(words | kept)))
 
 
+@pytest.mark.slow
 def test_a_run_translates_both_ways_the_same_each_time(config: RunConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "run", quiet=True)
     names = tensors_of(find_snapshot(tmp_path / "run"))

@@ -104,6 +104,7 @@ def test_the_grid_of_two_sides_shows_pairs_drawn(tiny_sides: Path, tmp_path: Pat
     assert seen[-12:] == [f"drawn {side} ({number})" for side, numbers in rows for number in numbers]
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_before_its_second_stage_says_so(tiny_sides: Path, tmp_path: Path) -> None:
     config = make_config(METHODS[2], tiny_sides, tiny_sides, epochs=1, sample_every=1000)
     with pytest.warns(UserWarning, match="before the encoder learns"):

@@ -232,6 +232,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(tiny_config: MakeConfig, 
     assert rows_of(tmp_path / "one") != rows_of(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_how_often_things_are_written_does_not_change_the_weights(
     whole: Path, tiny_config: MakeConfig, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_every_flag_named_is_one_of_the_recipe(recipe: str) -> None:
     assert parse_train(recipe, ["--out", "run", *flags, "--minutes", "1", "--epochs", "1"]).config.training.minutes == 1
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_is_told(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_slow_start_is_soon_forgotten() -> None:
     assert budget.step_seconds < 2
 
 
+@pytest.mark.slow
 def test_training_on_a_slow_machine_keeps_its_minutes(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

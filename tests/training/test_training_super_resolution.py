@@ -265,6 +265,7 @@ def test_a_picture_counts_in_every_row_or_in_none(
     assert Counter(score.way for score in table.scores) == dict.fromkeys(("nearest", "bicubic", "run"), 11)
 
 
+@pytest.mark.slow
 def test_refused_outputs_are_listed_and_refused_originals_end_it(
     run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

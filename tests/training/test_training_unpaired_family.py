@@ -56,6 +56,7 @@ def test_stopped_and_resumed_it_ends_to_the_bit_as_one_never_stopped(
     assert [key for key in one if not key.startswith("losses") and not torch.equal(one[key], two[key])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("ignore:.*details have another scale")  # tiny pictures, with the sizes of the recipe
 def test_a_run_is_validated_and_translates(tiny_sides: Path, tmp_path: Path, name: str) -> None:

@@ -106,6 +106,7 @@ def test_a_codec_or_quality_makes_no_sense_for_animations(tmp_path: Path) -> Non
         write_video(tmp_path / "b.gif", read_video(info), like=info, options=WriteOptions(crf=18))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, suffix: str) -> None:
     """An animation is one segment, but only few of its frames are in memory at once, in reading and writing."""

@@ -152,6 +152,7 @@ def test_every_generator_becomes_a_plain_network_that_agrees(config: Any) -> Non
 ENHANCED = Pix2PixHDConfig(width=4, residual_blocks=1, halvings=1, enhancers=1, receptive_field=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [*SMALL, ENHANCED], ids=lambda config: type(config).__name__)
 def test_every_method_has_a_network_of_half_precision(config: Any) -> None:
     """The limit is twice that of an export, since the weights are random."""

@@ -198,6 +198,7 @@ def two_steps(parity, **training):
     return folder, method, play_as_reference(method, batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_two_steps_agree_with_the_reference(parity):
     wanted = json.loads((parity / "index.json").read_text())["cyclegan_steps"]["losses"]
