@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -180,8 +181,18 @@ def test_an_interruption_of_the_imports_shows_no_traceback(tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (130, "ganvas: interrupted\n")
 
 
+@pytest.fixture
+def default_handlers() -> Iterator[None]:
+    """Python's own handlers: a shell starts programs in the background with SIGINT ignored, which they respect."""
+    own = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_swallowed_interrupt_is_no_other_error(number: signal.Signals) -> None:
+def test_a_swallowed_interrupt_is_no_other_error(number: signal.Signals, default_handlers: None) -> None:
     """A library catches the interrupt and fails in another way, as PyTorch's imports do."""
 
     def fail(*, interrupted: bool) -> None:
@@ -199,7 +210,7 @@ def test_a_swallowed_interrupt_is_no_other_error(number: signal.Signals) -> None
 
 
 def test_a_command_that_fails_after_ctrl_c_is_interrupted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], default_handlers: None
 ) -> None:
     def call(verb: str, words: list[str]) -> None:
         with contextlib.suppress(KeyboardInterrupt):
