@@ -19,7 +19,7 @@ CHOICES: dict[str, dict[str, str]] = {
         "facades_port": "to compare with the PyTorch port on facades",
     },
     "Restoration and super-resolution: one folder, pairs are made from it": {
-        "restore": "mosaics, blur, noise or JPEG artifacts of a known kind and strength",
+        "restore": "mosaics, blur or coarse pixels of a known strength",
         "real_restoration_l1": "photographs with unknown defects, enlarged or at the same size",
         "real_restoration": "after real_restoration_l1, if sharpness matters more than fidelity",
         "srresnet_modern": "clean small pictures to enlarge, if fidelity matters",

@@ -48,16 +48,16 @@ def as_interrupts() -> Iterator[None]:
     block that fails after an interrupt therefore raises KeyboardInterrupt.
     """
     before: dict[int, Any] = {}
-    handler = _Interrupt()
+    interrupt = _Interrupt()
     if threading.current_thread() is threading.main_thread():
         for name in NAMES:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                before[number] = signal.signal(number, handler)
+                before[number] = signal.signal(number, interrupt)
     try:
         yield
     except Exception as error:
-        if handler.seen:
+        if interrupt.seen:
             raise KeyboardInterrupt from error
         raise
     finally:

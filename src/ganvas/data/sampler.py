@@ -99,7 +99,7 @@ class RandomCrop(Crop):
 
     Attributes:
         index: index of the picture in its side.
-        turns: quarter turns counterclockwise, before which the crop is mirrored.
+        turns: number of quarter turns counterclockwise, after mirroring.
         brightness, contrast: factors relative to black and to mid-gray.
         strength: strength of the degradation.
         chance: in [0, 1), seed of all other random choices of a degradation.
