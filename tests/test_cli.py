@@ -217,7 +217,7 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
     (tmp_path / "file").touch()
     assert main(["locate", str(tmp_path / "one.png"), "--out", str(tmp_path / "file")]) == 2
     shown = capsys.readouterr().err
-    assert f"ganvas locate: {tmp_path / 'file'}: File exists; check the path" in shown
+    assert f"ganvas locate: {tmp_path / 'file'}: a file of this name exists; choose another name" in shown
 
 
 def test_under_torchrun_one_process_tells_the_result(
@@ -282,7 +282,7 @@ def test_names_that_the_terminal_cannot_show_end_nothing(monkeypatch: pytest.Mon
 )
 def test_devices_are_refused_by_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    assert "/dev/zero: a device, pipe or socket; save its content to a file" in capsys.readouterr().err
+    assert "/dev/zero: a device, pipe or socket; pass a file or folder instead" in capsys.readouterr().err
 
 
 WORDS = {

@@ -189,6 +189,8 @@ def _plain_warnings(verb: str) -> Iterator[None]:
 def _system_error(error: OSError) -> str:
     """Return the system's error message about a file, with a remedy."""
     where = f"{error.filename}: " if error.filename else ""
+    if isinstance(error, FileExistsError):
+        return f"{where}a file of this name exists; choose another name, or remove the file"
     return f"{where}{error.strerror or error}; check the path, its permissions and the free space on the disk"
 
 
@@ -231,7 +233,7 @@ def _refuse_devices(words: list[str]) -> None:
                 raise InputError(f"{path}: a link to itself; pass its intended target") from error
             continue  # not a file, or one that the verb itself reports
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise InputError(f"{path}: a device, pipe or socket; save its content to a file and pass that file")
+            raise InputError(f"{path}: a device, pipe or socket; pass a file or folder instead")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,8 +78,9 @@ def launch() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope="module")
-def browser(launch: Callable[..., Any]) -> Any:
-    return launch()
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    with launch() as running:
+        yield running
 
 
 @pytest.fixture
@@ -195,9 +196,11 @@ class TestTranslation:
     ) -> None:
         """There are no headers, and no service worker adds them: it is forbidden, or the context is not secure."""
         run, page = exported("exact")
-        browser = launch("--host-resolver-rules=MAP plain.test 127.0.0.1")
         options = {"service_workers": "block"} if way == "no service worker" else {"host": "plain.test"}
-        with visiting(browser, page, **options) as visit:
+        with (
+            launch("--host-resolver-rules=MAP plain.test 127.0.0.1") as browser,
+            visiting(browser, page, **options) as visit,
+        ):
             written = visit.give(photograph).download(tmp_path / "out.png")
             assert not visit.page.evaluate("crossOriginIsolated")
             assert visit.page.evaluate("isSecureContext") == (way == "no service worker")
@@ -237,19 +240,20 @@ class TestTranslation:
         script = (page / "network.js").read_text(encoding="utf-8")
         assert SOFTWARE in script
         (page / "network.js").write_text(script.replace(SOFTWARE, ""), encoding="utf-8")
-        browser = launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
-        with visiting(browser, page) as visit:
-            if "WebGPU" not in visit.device:
-                pytest.skip("this Chromium has no WebGPU in software")
-            written = visit.give(photograph).download(tmp_path / "out.png")
-        wanted = Translator.load(exported("exact")[0], device="cpu")(photograph)
-        assert difference(read_image(written), wanted) <= 2
-        check = bytearray((page / "check.bin").read_bytes())
-        check[-1] ^= 128
-        (page / "check.bin").write_bytes(check)
-        with visiting(browser, page) as visit:
-            assert "WebAssembly" in visit.device
-            assert "differs from ganvas by" in visit.device
+        flags = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+        with launch(*flags) as browser:
+            with visiting(browser, page) as visit:
+                if "WebGPU" not in visit.device:
+                    pytest.skip("this Chromium has no WebGPU in software")
+                written = visit.give(photograph).download(tmp_path / "out.png")
+            wanted = Translator.load(exported("exact")[0], device="cpu")(photograph)
+            assert difference(read_image(written), wanted) <= 2
+            check = bytearray((page / "check.bin").read_bytes())
+            check[-1] ^= 128
+            (page / "check.bin").write_bytes(check)
+            with visiting(browser, page) as visit:
+                assert "WebAssembly" in visit.device
+                assert "differs from ganvas by" in visit.device
 
     def test_enlargement(self, browser: Any, exported: Made, photograph: Path, tmp_path: Path) -> None:
         run, page = exported("enlarging")

@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+HANGS = 600_000  # milliseconds after which a step of a page that hangs fails; no measure of its speed
 FLAGS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 
 
@@ -32,19 +33,13 @@ def find_chromium() -> str:
 
 
 @contextmanager
-def chromium() -> Iterator[Callable[..., Any]]:
-    """Yield a function from command-line flags to a running browser."""
+def chromium() -> Iterator[Callable[..., AbstractContextManager[Any]]]:
+    """Yield a function from command-line flags to a context with a running browser."""
     path = find_chromium()
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as play, ExitStack() as ending:
-
-        def launch(*flags: str) -> Any:
-            running = play.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
-            ending.callback(running.close)
-            return running
-
-        yield launch
+    with sync_playwright() as play:
+        yield lambda *flags: closing(play.chromium.launch(executable_path=path, args=[*FLAGS, *flags]))
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -74,7 +69,7 @@ class Visit:
         self.page = page
         self.requests: list[str] = []
         self.errors: list[str] = []
-        page.set_default_timeout(0)  # no timeout
+        page.set_default_timeout(HANGS)
         page.context.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
