@@ -29,6 +29,7 @@ from ganvas.studio.job_requests import Studio
 from ganvas.studio.serve import Listening, opened_studio
 
 pytestmark = pytest.mark.slow
+OPEN_CANVAS = "canvas[aria-busy=false]"  # with its picture
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -201,7 +202,7 @@ def test_a_sign_off_of_nothing_is_confirmed_and_nothing_redacted_is_no_download(
 
 def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Drag over the canvas, in fractions of its width and height."""
-    page.locator("canvas").scroll_into_view_if_needed()
+    page.locator(OPEN_CANVAS).scroll_into_view_if_needed()
     box = page.locator("canvas").bounding_box()
     page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
     page.mouse.down()
@@ -217,6 +218,7 @@ def test_keyboard_alone_is_enough(opened: Opened, served: tuple[str, Studio], tm
         page.keyboard.press("Enter")
     chooser.value.set_files(tmp_path / "keys.png")
     page.locator(".tray li").wait_for()
+    page.locator(OPEN_CANVAS).wait_for()
     tab_to(page, "canvas")
     for key in ("r", "Enter", "ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
         page.keyboard.press(key)
@@ -384,7 +386,7 @@ def test_a_phone_is_wide_enough(opened: Opened, section: str) -> None:
 def test_touch_paints(opened: Opened, served: tuple[str, Studio]) -> None:
     page = opened(viewport={"width": 390, "height": 844}, has_touch=True)
     add(page, ("touch.png", png(size=(120, 80))))
-    page.locator("canvas").tap()
+    page.locator(OPEN_CANVAS).tap()
     page.get_by_role("button", name="Redact this file").click()
     page.locator(".result .pane").wait_for()
     ((left, top, right, bottom),) = line_of(served[1], "touch.png")["region"]["boxes"]

@@ -17,7 +17,7 @@ export class Editor {
     this.view = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
     this.cursor = null;
-    this.canvas = h("canvas", { tabindex: "0", class: "stage-canvas", role: "application",
+    this.canvas = h("canvas", { tabindex: "0", class: "stage-canvas", role: "application", "aria-busy": "true",
       "aria-label": "Picture to paint on. Arrow keys move the crosshair, Enter paints or sets a corner, plus and minus zoom.",
       "aria-describedby": "editor-help" });
     this.overlay = document.createElement("canvas");
@@ -62,6 +62,12 @@ export class Editor {
     this.slider.value = this.size;
     this.fit();
     this.replay();
+    this.canvas.setAttribute("aria-busy", "false");
+  }
+
+  /** Announce that another picture is loading. */
+  wait() {
+    this.canvas.setAttribute("aria-busy", "true");
   }
 
   close() {

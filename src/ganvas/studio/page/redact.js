@@ -79,6 +79,7 @@ function workshop(place, state) {
     stage.classList.toggle("blank", !id);
     if (!again) showTray();
     if (!id) return;
+    editor.wait();
     const image = new Image();
     image.src = `/pieces/${files.get(id).view}`;
     await image.decode().catch(() => toast("The picture cannot be shown.", "error"));
