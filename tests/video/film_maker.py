@@ -10,6 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from ganvas.video.scheduling import keep_scheduling
+
 TICK = Fraction(1, 12800)
 STEP = 512
 """Duration of a frame at 25 frames per second, in ticks."""
@@ -44,7 +46,7 @@ def make_film(
 
     x265 needs at least a dozen frames: if it gets fewer than it reorders, it returns uninitialized decoding timestamps.
     """
-    with av.open(path, "w", options={"fflags": "+bitexact"}) as out:
+    with keep_scheduling(), av.open(path, "w", options={"fflags": "+bitexact"}) as out:
         out.metadata.update(metadata or {})
         video = out.add_stream(codec, rate=25, options=options or {})
         video.height, video.width, video.pix_fmt = size[0], size[1], pixel_format

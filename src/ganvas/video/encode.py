@@ -24,6 +24,7 @@ from ganvas.image.picture import Picture
 from ganvas.video.codecs import Encoding, choose_encoding
 from ganvas.video.color import PictureConverter, bit_depth, changed_box, put_changed
 from ganvas.video.film import FilmInfo, Frame, WriteOptions
+from ganvas.video.scheduling import keep_scheduling
 
 __all__ = ["FilmEncoder", "Part", "PartWriter", "configure"]
 
@@ -153,7 +154,9 @@ class FilmEncoder:
 
     def _packets(self, frame: VideoFrame | None) -> Iterator[tuple[int, bool, bytes]]:
         try:
-            for packet in self._context.encode(frame):
+            with keep_scheduling():
+                packets = self._context.encode(frame)
+            for packet in packets:
                 if packet.pts is None:
                     raise VideoError(self.out, f"{self.encoding.encoder} returned a packet without a timestamp")
                 yield packet.pts, packet.is_keyframe, bytes(packet)
@@ -164,7 +167,8 @@ class FilmEncoder:
         """Encode one real frame on trial, so that unsupported settings raise before any work."""
         context = self._open()
         try:
-            packets = [*context.encode(frame), *context.encode(None)]
+            with keep_scheduling():
+                packets = [*context.encode(frame), *context.encode(None)]
         except (av.error.FFmpegError, ValueError) as error:
             raise self._failed(error) from error
         if not any(packet.size for packet in packets):

@@ -26,6 +26,7 @@ from ganvas.video.container import open_film, reason, stream_kind
 from ganvas.video.encode import Part, configure
 from ganvas.video.film import FilmInfo, WriteOptions
 from ganvas.video.label import COMMENT, label_comment
+from ganvas.video.scheduling import keep_scheduling
 
 __all__ = ["SHIFTING", "Assembled", "Timing", "assemble", "check_streams"]
 
@@ -124,7 +125,8 @@ def assemble(
                 _copy_chapters(file, source, offset)
             if options.label:
                 file.metadata[COMMENT] = label_comment(options.label, file.metadata)
-            file.start_encoding()
+            with keep_scheduling():
+                file.start_encoding()
             _check_headers(parts, video, out)
             shown = _video_packets(parts, video, info, times.dts, offset)
             rest = _copied_packets(source, copies, options, offset, done) if source and copies else iter(())
