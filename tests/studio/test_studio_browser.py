@@ -212,6 +212,7 @@ def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
 
 def test_keyboard_alone_is_enough(opened: Opened, served: tuple[str, Studio], tmp_path: Path) -> None:
     page = opened()
+    page.on("filechooser", lambda _: None)  # so that Chromium reports dialogs before the Enter
     (tmp_path / "keys.png").write_bytes(png(size=(120, 80)))
     tab_to(page, "input[type=file]")
     with page.expect_file_chooser() as chooser:
