@@ -8,12 +8,23 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.inference.prepacked import Packed, PictureNorm, PlainDropout
+from ganvas.inference.prepacked import Packed, PackedBlock, PictureNorm, PlainDropout
 from ganvas.inference.prepacking import can_pack, lower, pack
 from ganvas.methods.srresnet.method import SRResNet
-from ganvas.networks import Compact, EncoderDecoder, Generator, NAFNet, ResNet, RRDBNet, UNet, as_in_training
+from ganvas.networks import (
+    Compact,
+    EncoderDecoder,
+    Generator,
+    NAFNet,
+    ResidualUNet,
+    ResNet,
+    RRDBNet,
+    UNet,
+    as_in_training,
+)
 from ganvas.networks.blocks import PReLU
 from ganvas.networks.convolutions import ReflectConvolution
+from ganvas.networks.residual_unet import PlainBlock
 
 GENERATORS = {
     "unet": UNet(3, 3, width=8, depth=4),
@@ -25,6 +36,9 @@ GENERATORS = {
     "rrdb": RRDBNet(3, 3, scale=1, width=4, growth=4, num_blocks=1, unshuffle=2, dense_skips=True),
     "compact": Compact(3, 3, scale=2, width=8, num_blocks=2),
     "nafnet": NAFNet(3, 3, width=16, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)),
+    "residual unet": ResidualUNet(
+        3, 3, width=16, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,), unshuffle=2
+    ),
 }
 
 
@@ -169,6 +183,20 @@ def test_what_follows_a_convolution_is_taken_in(kind: str) -> None:
         pack(network)
         for _ in range(2):
             torch.testing.assert_close(network(images), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 24, 128], ids=["row by row", "direct", "winograd"])
+def test_the_sum_of_a_residual_block_is_taken_in(channels: int) -> None:
+    network = nn.Sequential(PlainBlock(channels))
+    images = torch.randn(1, channels, 64, 64)
+    with torch.inference_mode():
+        wanted = network(images)
+        pack(network)
+        for _ in range(2):
+            torch.testing.assert_close(network(images), wanted, rtol=1e-4, atol=1e-4)
+    assert isinstance(network[0], PackedBlock)
+    assert (network[0].second._winograd is not None) == (channels == 128)
+    assert (network[0].second._num_rows > 0) == (channels == 2)
 
 
 def test_a_norm_with_running_statistics_and_a_slope_cost_nothing() -> None:

@@ -52,6 +52,11 @@ class Activation:
             return cls("leaky_relu", (layer.weight.item(),))
         return NO_ACTIVATION
 
+    @property
+    def arguments(self) -> tuple[str, list[float], str]:
+        """Arguments of the operators in `torch.ops.mkldnn`."""
+        return self.name, list(self.scalars), ""
+
     def __call__(self, features: Tensor) -> Tensor:
         """Apply the activation in place, after a norm that could not be folded."""
         if self.name == "relu":
@@ -131,8 +136,13 @@ class Packed(nn.Module):
             transposed=transposed, is_last=is_last, mirror=mirror, norm=norm, activation=activation,
         )  # fmt: skip
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Apply the layers: (N, input_channels, H, W) -> (N, output_channels, H', W')."""
+    def forward(self, features: Tensor, total: Tensor | None = None) -> Tensor:
+        """Apply the layers: (N, input_channels, H, W) -> (N, output_channels, H', W').
+
+        Args:
+            features: input.
+            total: tensor of the output's shape to add to the output; only without norm.
+        """
         features = features.to(self._dtype)
         if self._mirror:
             features = functional.pad(features, self._mirror, mode="reflect")
@@ -143,7 +153,7 @@ class Packed(nn.Module):
         # Convolution, fused with the activation unless a norm is between them
         at_once = self.norm is None or self._folds
         activation = self._activation if at_once else NO_ACTIVATION
-        output = self._convolved(features, activation).to(self._output_dtype)
+        output = self._convolved(features, activation, total).to(self._output_dtype)
         if at_once:
             return output
         assert self.norm is not None
@@ -173,14 +183,40 @@ class Packed(nn.Module):
         is_alone = self._activation == NO_ACTIVATION and self._dtype == torch.float32 and self._weight.shape[2] > 1
         return self._is_simple and is_alone and fills_no_register(features, self._weight)
 
-    def _convolved(self, features: Tensor, activation: Activation) -> Tensor:
+    def _convolved(self, features: Tensor, activation: Activation, total: Tensor | None) -> Tensor:
         if self._winograd is not None:
-            return activation(apply_winograd(features, self._winograd, self._weight, self._bias, self._geometry[0][0]))
-        bias = None if self._num_rows else self._bias
-        output: Tensor = self._convolve(
-            features, self._weight, bias, *self._geometry, activation.name, list(activation.scalars), ""
-        )
-        return sum_of_rows(output, self._num_rows, self._bias) if self._num_rows else output
+            output = activation(
+                apply_winograd(features, self._winograd, self._weight, self._bias, self._geometry[0][0])
+            )
+        elif self._num_rows:
+            by_row = self._convolve(features, self._weight, None, *self._geometry, *activation.arguments)
+            output = sum_of_rows(by_row, self._num_rows, self._bias)
+        elif total is not None and activation == NO_ACTIVATION:  # one pass over the output instead of two
+            added: Tensor = self._convolve.binary(
+                features, total.to(self._dtype), self._weight, self._bias, *self._geometry, "add", None, None, [], None
+            )
+            return added
+        else:
+            output = self._convolve(features, self._weight, self._bias, *self._geometry, *activation.arguments)
+        return output if total is None else output.add_(total)
+
+
+class PackedBlock(nn.Module):
+    """Two convolutions whose result is added to the input.
+
+    Args:
+        first: the first convolution with its activation.
+        second: the second convolution, without norm.
+    """
+
+    def __init__(self, first: Packed, second: Packed) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) -> the same shape."""
+        output: Tensor = self.second(self.first(features), features)
+        return output
 
 
 def folded(weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm2d, transposed: bool) -> tuple[Tensor, Tensor]:

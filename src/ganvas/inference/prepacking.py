@@ -14,7 +14,15 @@ import torch
 from torch import nn
 
 from ganvas.hardware import Precision
-from ganvas.inference.prepacked import NO_ACTIVATION, OPERATORS, Activation, Packed, PictureNorm, PlainDropout
+from ganvas.inference.prepacked import (
+    NO_ACTIVATION,
+    OPERATORS,
+    Activation,
+    Packed,
+    PackedBlock,
+    PictureNorm,
+    PlainDropout,
+)
 from ganvas.methods.base import Method
 from ganvas.networks import Generator
 from ganvas.networks.blocks import ConvBlock, DecodeBlock, EncodeBlock, InstanceNorm, UpsampleBlock
@@ -26,6 +34,7 @@ from ganvas.networks.convolutions import (
     ScoreConvolution,
     WideConvolution,
 )
+from ganvas.networks.residual_unet import PlainBlock
 from ganvas.networks.rrdb import DenseBlock
 
 CONVOLUTIONS = (nn.Conv2d, HalvingConvolution, ReflectConvolution, ScoreConvolution, WideConvolution)
@@ -132,6 +141,9 @@ def _packed(
 ) -> nn.Module:
     """Return the layer's replacement in the same mode, or the layer itself if there is none."""
     kind = type(layer)
+    if isinstance(layer, PlainBlock):
+        first, second = Packed.of(layer.first, activation=Activation.of(layer.activation)), Packed.of(layer.second)
+        return PackedBlock(first, second).train(layer.training)
     if kind is ResizeConvolution or kind in CONVOLUTIONS or kind in TRANSPOSED:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
