@@ -48,9 +48,20 @@ def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
 
 @contextmanager
 def processor_time() -> Iterator[None]:
-    """Make the clock of a training count processor time of this process."""
-    with mock.patch.object(schedule, "time", SimpleNamespace(monotonic=time.process_time)):
+    """Make the clock of a training count processor time of this process, and end it at its minutes.
+
+    The budget of a training also predicts, by wall time, how long the work after the last step takes; beside other
+    programs it would end trainings early, by different amounts.
+    """
+    with (
+        mock.patch.object(schedule, "time", SimpleNamespace(monotonic=time.process_time)),
+        mock.patch.object(schedule.Budget, "is_over", _is_used_up),
+    ):
         yield
+
+
+def _is_used_up(budget: schedule.Budget, seconds: float) -> bool:
+    return budget.limit is not None and seconds >= budget.limit
 
 
 def scheduled(config: RunConfig, run: Path, minutes: float) -> RunConfig:

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from ganvas.training.schedule import Budget
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -176,3 +178,13 @@ def test_two_versions_are_compared_in_turn() -> None:
     name, other, this, ratio, _ = (cell.strip() for cell in done.stdout.splitlines()[-1].strip("|").split("|"))
     assert name == "networks: the demo's network, batch 1"
     assert float(ratio) == pytest.approx(float(this) / float(other), rel=0.01)
+
+
+def test_a_training_ends_at_its_minutes_whatever_a_step_or_a_checkpoint_took() -> None:
+    budget = Budget(limit=60.0, batch_size=1, validation_pictures=100)
+    budget.took_step(50.0)
+    assert budget.is_over(30.0)
+    with module("measure.budget").processor_time():
+        assert not budget.is_over(59.9)
+        assert budget.is_over(60.0)
+        assert not Budget(limit=None, batch_size=1, validation_pictures=0).is_over(60.0)
