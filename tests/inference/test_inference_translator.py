@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.folder import translate_files
 from ganvas.inference.tiling import Span, TilePlan, TilingWarning, plan_tiles, run_tiles
 from ganvas.inference.translator import ConversionWarning, Translator
-from ganvas.methods import CycleGANConfig
-from ganvas.runs.record import RunRecord
+from ganvas.methods import CUTConfig, CycleGANConfig, Pix2PixConfig, Pix2PixHDConfig, SRResNetConfig
+from ganvas.runs.record import RunRecord, save_snapshot, snapshot_path, write_run_record
 from recorded_progress import RecordedProgress
 
 
@@ -34,6 +35,27 @@ def translator_of(record: RunRecord | None = None, **settings: int) -> Translato
 def test_any_size_comes_out_as_it_went_in(size: tuple[int, int], rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     assert translator_of()(image).shape == image.shape
+
+
+NETS: dict[str, Any] = {"width": 4, "discriminator_width": 4, "residual_blocks": 1}
+REFLECTING: dict[str, Any] = {
+    "pix2pix_hd": Pix2PixHDConfig(**NETS, discriminator_scales=1),
+    "enhanced": Pix2PixHDConfig(**NETS, discriminator_scales=1, enhancers=1),
+    "cyclegan": CycleGANConfig(**NETS),
+    "cut": CUTConfig(**NETS),
+}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 33), (16, 16)])
+@pytest.mark.parametrize("name", REFLECTING)
+def test_networks_that_reflect_their_smallest_features_take_any_size(
+    name: str, size: tuple[int, int], rng: np.random.Generator
+) -> None:
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    translator = translator_of(tiny_record(REFLECTING[name], image_size=(128, 128)))
+    assert translator(image).shape == image.shape
+    with pytest.raises(ConfigError, match="smaller than the smallest input"):
+        translator.tiled(image, tile=translator.model.size_multiple)
 
 
 def test_a_multiple_of_the_size_is_not_padded(rng: np.random.Generator) -> None:
@@ -304,6 +326,35 @@ def test_tiles_of_a_loaded_run_equal_the_whole_to_the_byte(tmp_path: Path, rng: 
     assert np.abs(difference).max() <= 1  # a value halfway between two levels
     assert (difference != 0).mean() < 1e-3
     np.testing.assert_array_equal(translator.tiled(image, tile=68)[:, :, 3], image[:, :, 3])
+
+
+REACHING: dict[str, Any] = {
+    "compact": SRResNetConfig(scale=2, generator="compact", width=8, num_blocks=2, norm="none"),
+    "residual_unet": Pix2PixConfig(
+        generator="residual_unet", width=8, unshuffle=2, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,),
+        norm="none", dropout=0.0, adversarial_weight=0.0,
+    ),
+    "rrdb": SRResNetConfig(scale=1, generator="rrdb", width=4, growth=4, num_blocks=1, unshuffle=2, norm="none"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REACHING)
+def test_tiles_of_every_generator_that_is_prepared_for_the_processor_are_exact(
+    name: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    run, record = tmp_path / "run", tiny_record(REACHING[name])
+    method = tiny_method(record, gain=1.0)
+    with torch.no_grad():
+        for parameter in method.parameters():  # the last weights of a residual generator are 0 at first
+            parameter.add_(0.1 * torch.from_numpy(rng.standard_normal(parameter.shape)).float())
+    write_run_record(run, record)
+    save_snapshot(snapshot_path(run, "last"), method, images_seen=1)
+    translator = Translator.load(run, device="cpu")
+    assert translator.model.context == method.context
+    picture = Picture(rng.integers(0, 256, (150, 130, 3)).astype(np.uint8))
+    whole, tiled = translator(picture), translator.tiled(picture, tile=128)
+    assert np.abs(whole.pixels.astype(int) - tiled.pixels).max() <= 1  # the shape of a tile chooses the algorithm
+    assert whole.pixels.std() > 10
 
 
 def test_tiles_are_reported_and_one_alone_is_not(tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def _check_tile(translator: Translator, tile: int | None, overlap: int | None) -
         rows, columns = (side or model.size_multiple for side in model.fixed_size)
         plan_tiles(
             rows, columns, tile=tile, overlap=overlap, multiple=model.size_multiple, context=model.context,
-            fixed_size=model.fixed_size,
+            smallest=model.smallest_side, fixed_size=model.fixed_size,
         )  # fmt: skip
 
 

@@ -47,9 +47,12 @@ def translate_admitted(
         ImageError: memory runs out.
     """
     picture = admitted.picture
-    multiple, scale, fixed = translator.model.size_multiple, translator.model.scale, translator.model.fixed_size
-    rows, columns = padded_size(picture.height, multiple, fixed[0]), padded_size(picture.width, multiple, fixed[1])
-    plan, note = _plan(translator.model, rows, columns, tile, overlap)
+    model, scale = translator.model, translator.model.scale
+    rows, columns = (
+        padded_size(side, model.size_multiple, fixed, smallest=model.smallest_side)
+        for side, fixed in zip((picture.height, picture.width), model.fixed_size, strict=True)
+    )
+    plan, note = _plan(model, rows, columns, tile, overlap)
     given, made = translator.record.input, translator.record.output
     window = neighbors or [admitted] * translator.num_frames
     with enough_memory(picture, translator.device), _seeded(translator, picture):
@@ -77,7 +80,7 @@ def _plan(model: Model, rows: int, columns: int, tile: int | None, overlap: int 
         return whole(rows, columns), None
     return plan_tiles(
         rows, columns, tile=tile, overlap=overlap, multiple=model.size_multiple, context=model.context,
-        fixed_size=model.fixed_size, blend_reason=model.blend_reason,
+        smallest=model.smallest_side, fixed_size=model.fixed_size, blend_reason=model.blend_reason,
     )  # fmt: skip
 
 

@@ -28,6 +28,10 @@ class Model(Protocol):
         """Number of which height and width must be multiples, unless `fixed_size` fixes them."""
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest height and width, apart from `size_multiple`."""
+
+    @property
     def fixed_size(self) -> tuple[int | None, int | None]:
         """The only height and width that the model accepts; None for each that is free."""
 

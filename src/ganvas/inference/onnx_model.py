@@ -89,6 +89,11 @@ class OnnxModel:
         return self._traits.size_multiple
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest height and width that ganvas declared in the file; 1 for other files, which were tried out."""
+        return self._metadata.smallest_side if self._metadata else 1
+
+    @property
     def fixed_size(self) -> Sizes:
         """The only height and width that the graph accepts."""
         return self._traits.fixed_size

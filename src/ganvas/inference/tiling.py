@@ -27,25 +27,25 @@ SMALLEST_SIDE = 16
 """Side in pixels to which smaller pictures are padded, so that networks can mirror their borders."""
 
 
-def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Mirror rows and columns of (N, C, H, W) at the bottom and right until both sides are multiples.
+def pad_to_multiple(images: Tensor, multiple: int, *, smallest: int = 1) -> Tensor:
+    """Mirror rows and columns of (N, C, H, W) at the bottom and right until the network accepts both sides.
 
     The top left corner is not moved: a network with strides has a grid, with which a picture with its own grid (a
     mosaic, JPEG blocks) must be aligned as in training. With symmetric padding, mosaics were not restored.
     """
     for dim in (-2, -1):
         size = images.shape[dim]
-        wanted = padded_size(size, multiple)
+        wanted = padded_size(size, multiple, smallest=smallest)
         if wanted > size:
             images = images.index_select(dim, torch.from_numpy(mirrored(size, 0, wanted)).to(images.device))
     return images
 
 
-def padded_size(size: int, multiple: int, fixed: int | None = None) -> int:
+def padded_size(size: int, multiple: int, fixed: int | None = None, *, smallest: int = 1) -> int:
     """Return the smallest size from here on that the network accepts, or that tiles of its fixed size can cover."""
     if fixed is not None and size <= fixed:
         return fixed
-    return -(-max(size, SMALLEST_SIDE) // multiple) * multiple
+    return -(-max(size, SMALLEST_SIDE, smallest) // multiple) * multiple
 
 
 def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
@@ -57,7 +57,8 @@ def mirrored(size: int, start: int, stop: int) -> NDArray[np.intp]:
 def translate_padded(method: Method, images: Tensor, *, direction: Direction = "a_to_b") -> Tensor:
     """Pad, translate and crop: (N, C, H, W) in [-1, 1] of any size -> (N, C', scale H, scale W) in [-1, 1]."""
     height, width = (method.scale * side for side in images.shape[-2:])
-    return method.translate(pad_to_multiple(images, method.size_multiple), direction=direction)[..., :height, :width]
+    padded = pad_to_multiple(images, method.size_multiple, smallest=method.smallest_side)
+    return method.translate(padded, direction=direction)[..., :height, :width]
 
 
 Floats = NDArray[np.float32]
@@ -122,6 +123,7 @@ def plan_tiles(
     overlap: int | None,
     multiple: int,
     context: int | None,
+    smallest: int = 1,
     fixed_size: tuple[int | None, int | None] = Method.fixed_size,
     blend_reason: str = Method.blend_reason,
 ) -> tuple[TilePlan, str | None]:
@@ -134,6 +136,7 @@ def plan_tiles(
         overlap: context of each tile on each side, in pixels; unset: as much as exact results need.
         multiple: `Model.size_multiple`.
         context: `Model.context`.
+        smallest: `Model.smallest_side`.
         fixed_size: `Model.fixed_size`.
         blend_reason: `Model.blend_reason`.
 
@@ -142,7 +145,7 @@ def plan_tiles(
     """
     # 1. Choose the side of a tile along each axis; a picture that fits into one tile is processed whole.
     lengths = height, width
-    sizes = [_tile_size(tile, multiple, *one) for one in zip(fixed_size, lengths, strict=True)]
+    sizes = [_tile_size(tile, max(multiple, smallest), multiple, *one) for one in zip(fixed_size, lengths, strict=True)]
     divided = [size for size, length in zip(sizes, lengths, strict=True) if length > size]
     least = min(divided or sizes)
     if overlap is not None and not 0 <= 2 * overlap < least:
@@ -165,11 +168,11 @@ def plan_tiles(
     return TilePlan(plans[0], plans[1], 2 * blended), _reason(context, multiple, blend_reason, is_fixed=is_fixed)
 
 
-def _tile_size(tile: int | None, multiple: int, fixed: int | None, length: int) -> int:
+def _tile_size(tile: int | None, smallest: int, multiple: int, fixed: int | None, length: int) -> int:
     """Return the side of a tile: the fixed size of the network, or the largest valid multiple up to `tile`."""
     if tile is None:
         return fixed or length
-    least = fixed or multiple
+    least = fixed or smallest
     if tile < least:
         raise ConfigError(f"tile {tile} is smaller than the smallest input of the network; use at least {least}")
     return fixed or tile // multiple * multiple

@@ -67,6 +67,11 @@ class TwoWayMethod(Method):
         return self.a_to_b.size_multiple
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest side of a generator's input."""
+        return self.a_to_b.smallest_side
+
+    @property
     def context(self) -> int | None:
         """Context of a generator; None if a norm or dropout makes tiles differ from the whole picture."""
         return None if self.draws_noise else self.a_to_b.context

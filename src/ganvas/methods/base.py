@@ -118,6 +118,11 @@ class Method(nn.Module, ABC):
         """Number of which height and width of `translate` must be multiples (1: any size)."""
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest height and width of `translate`, apart from `size_multiple`."""
+        return 1
+
+    @property
     @abstractmethod
     def context(self) -> int | None:
         """Distance in pixels up to which inputs influence an output pixel.

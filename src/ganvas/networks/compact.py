@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.networks.blocks import PReLU
-from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
+from ganvas.networks.convolutions import Interval, before_convolutions, before_nearest
 from ganvas.networks.generators import UnitRangeGenerator, middle
 
 CompactActivation = Literal["prelu", "relu", "leaky_relu"]
@@ -45,7 +45,7 @@ class Compact(UnitRangeGenerator):
         activation: CompactActivation = "prelu",
     ) -> None:
         super().__init__(scale=scale, size_multiple=1, residual=True)
-        self.output_channels = output_channels
+        self.output_channels, self.num_convolutions = output_channels, num_blocks + 2
         self.body = nn.Sequential(
             nn.Conv2d(input_channels, width, 3, 1, 1),
             *inner_layers(width, num_blocks, activation),
@@ -72,10 +72,7 @@ class Compact(UnitRangeGenerator):
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels that the output pixels `needed` depend on, as in `Generator`."""
         needed = before_nearest(needed, factor=self.scale)  # a pixel shuffle
-        for layer in self.body:
-            if isinstance(layer, nn.Conv2d):
-                needed = before_convolution(needed, kernel=3, stride=1, padding=1)
-        return needed
+        return before_convolutions(needed, self.num_convolutions)
 
 
 def inner_layers(width: int, num_blocks: int, activation: CompactActivation) -> Iterator[nn.Module]:

@@ -34,6 +34,12 @@ def before_convolution(needed: Interval, *, kernel: int, stride: int, padding: i
     return first * stride - padding, last * stride - padding + kernel - 1
 
 
+def before_convolutions(needed: Interval, count: int) -> Interval:
+    """Return the inputs of `count` successive 3x3 convolutions that the outputs `needed` depend on."""
+    first, last = needed
+    return first - count, last + count
+
+
 def before_transposed(needed: Interval, *, kernel: int, stride: int, padding: int) -> Interval:
     """Return the inputs of a transposed convolution that the outputs `needed` depend on."""
     first, last = needed

@@ -32,17 +32,17 @@ class Generator(nn.Module, ABC):
 
     Attributes:
         scale: how many times as large as the input the output is.
-        size_multiple: height and width of the input must be multiples of this.
+        size_multiple, smallest_side: height and width of the input must be multiples of the first, and not smaller.
         residual: the raw output is added to the input, without tanh; with several frames, to the middle one.
     """
 
     scale: int = 1
     size_multiple: int
+    smallest_side: int = 1
 
     def __init__(self, *, norm: Norm, residual: bool) -> None:
         super().__init__()
-        self.norm = norm
-        self.residual = residual
+        self.norm, self.residual = norm, residual
 
     @abstractmethod
     def needed_inputs(self, needed: Interval) -> Interval:
@@ -288,7 +288,7 @@ class ResNet(Generator):
     ) -> None:
         super().__init__(norm=norm, residual=residual)
         self.width, self.upsampling, self.antialias = width, upsampling, antialias
-        self.size_multiple = 2**num_halvings
+        self.size_multiple, self.smallest_side = 2**num_halvings, 2 * 2**num_halvings  # where reflection needs 2 pixels
         widths = [width * 2**level for level in range(num_halvings)]
         bias = needs_bias(norm) if bias is None else bias
         relu = nn.ReLU(inplace=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganvas.networks.convolutions import Interval, before_convolution, before_nearest
+from ganvas.networks.convolutions import Interval, before_convolution, before_convolutions, before_nearest
 from ganvas.networks.generators import UnitRangeGenerator, middle
 
 EXPANSION = 2
@@ -77,7 +77,12 @@ class NAFNet(UnitRangeGenerator):
         middle_blocks: number of blocks at the smallest size.
         decoder_blocks: number of blocks of each level after upsampling, smallest first; as many entries.
         unshuffle: factor of an initial pixel-unshuffle, so that all levels work on a smaller picture; 1 is the paper's.
+
+    Attributes:
+        wide_convolutions: number of 3x3 convolutions of a block.
     """
+
+    wide_convolutions = 1
 
     def __init__(
         self,
@@ -161,20 +166,17 @@ class NAFNet(UnitRangeGenerator):
     def needed_inputs(self, needed: Interval) -> Interval:
         """Return the input pixels on which outputs depend through the smallest level, ignoring channel attention."""
         needed = before_nearest(needed, factor=self.scale * self.unshuffle)
-        needed = before_layers(needed, self.ending)
+        needed = before_convolutions(needed, 1)
         for decoder in reversed(self.decoders):
-            needed = before_nearest(before_layers(needed, decoder), factor=2)
-        needed = before_layers(needed, self.middle_blks)
+            needed = before_nearest(self.before_blocks(needed, decoder), factor=2)
+        needed = self.before_blocks(needed, self.middle_blks)
         for encoder in reversed(self.encoders):
             needed = before_convolution(needed, kernel=2, stride=2, padding=0)
-            needed = before_layers(needed, encoder)
-        first, last = before_layers(needed, self.intro)
+            needed = self.before_blocks(needed, encoder)
+        first, last = before_convolutions(needed, 1)
         return first * self.unshuffle, last * self.unshuffle + self.unshuffle - 1
 
-
-def before_layers(needed: Interval, layers: nn.Module) -> Interval:
-    """Return the inputs of layers that the outputs `needed` depend on, by their 3x3 convolutions."""
-    for layer in layers.modules():
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            needed = before_convolution(needed, kernel=3, stride=1, padding=1)
-    return needed
+    def before_blocks(self, needed: Interval, blocks: nn.Module) -> Interval:
+        """Return the inputs of a level's blocks that the outputs `needed` depend on."""
+        assert isinstance(blocks, nn.Sequential)
+        return before_convolutions(needed, self.wide_convolutions * len(blocks))

@@ -36,6 +36,8 @@ class ResidualUNet(NAFNet):
     input has no detail of single pixels, such as a mosaic.
     """
 
+    wide_convolutions = 2
+
     def __init__(
         self,
         input_channels: int,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganvas.networks.blocks import initialize_he
-from ganvas.networks.convolutions import Interval, before_convolution, before_nearest, bicubic
+from ganvas.networks.convolutions import Interval, before_convolutions, before_nearest, bicubic
 from ganvas.networks.generators import UnitRangeGenerator, middle
 
 SLOPE = 0.2
@@ -154,13 +154,6 @@ class RRDBNet(UnitRangeGenerator):
             needed = before_nearest(before_convolutions(needed, 1), factor=factor)
         first, last = before_convolutions(needed, 2 + 15 * len(self.body))  # three dense blocks of five convolutions
         return first * self.unshuffle, last * self.unshuffle + self.unshuffle - 1
-
-
-def before_convolutions(needed: Interval, count: int) -> Interval:
-    """Return the inputs of `count` successive 3x3 convolutions that the outputs `needed` depend on."""
-    for _ in range(count):
-        needed = before_convolution(needed, kernel=3, stride=1, padding=1)
-    return needed
 
 
 def leaky_relu(features: Tensor) -> Tensor:

@@ -49,6 +49,8 @@ class ExportMetadata:
     """Upscaling factor along each side."""
     size_multiple: int = 1
     """Number to multiples of which the network pads internally; an exact tile starts at a multiple."""
+    smallest_side: int = 1
+    """Height and width up to which the network pads smaller pictures internally."""
     context: int | None = None
     """Distance in pixels up to which inputs influence an output pixel; None: the whole picture, so tiles are
     blended."""
@@ -75,6 +77,7 @@ class ExportMetadata:
             "direction": self.direction,
             "scale": str(self.scale),
             "size_multiple": str(self.size_multiple),
+            "smallest_side": str(self.smallest_side),
             "value_range": VALUE_RANGE,
             "context": BLENDED if self.context is None else str(self.context),
             "noise": self.noise,
@@ -110,6 +113,7 @@ class ExportMetadata:
             output=_spec(values, "output"),
             scale=_whole(values, "scale", least=1, most=64),
             size_multiple=_whole(values, "size_multiple", least=1, most=4096),
+            smallest_side=_whole(values, "smallest_side", least=1, most=8192) if "smallest_side" in values else 1,
             context=None if context == BLENDED else _whole(values, "context", least=0),
             noise=_one_of(values, "noise", get_args(ExportNoise)),
             precision=_one_of(values, "precision", get_args(ExportPrecision)),

@@ -110,6 +110,21 @@ def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) ->
     assert max(check.largest for check in exported.checks) < 0.1
 
 
+@pytest.mark.parametrize("enhancers", [0, 1])
+def test_files_of_networks_that_reflect_their_smallest_features_take_any_size(tmp_path: Path, enhancers: int) -> None:
+    config = Pix2PixHDConfig(
+        width=4, discriminator_width=4, residual_blocks=1, discriminator_scales=1, enhancers=enhancers
+    )
+    record, run = tiny_record(config, image_size=(128, 128)), tmp_path / "run"
+    write_run_record(run, record)
+    save_snapshot(snapshot_path(run, "last"), tiny_method(record, gain=1.5), images_seen=1)
+    api.export(run, tmp_path / "net.onnx")
+    network, file = api.load(run, device="cpu"), api.load(tmp_path / "net.onnx", device="cpu")
+    for height, width in [(16, 16), (16, 50), (70, 33)]:
+        picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        assert np.abs(network(picture).astype(int) - file(picture)).max() <= 1
+
+
 def onnx_graph(path: Path) -> tuple[list[Any], dict[str, Any], dict[str, int]]:
     """Return nodes, initializers by name, and the element types of the tensors of a file."""
     import onnx

@@ -20,7 +20,7 @@ from ganvas.inference.translator import Translator
 from ganvas.interop.export.config import ExportConfig, ExportFormat
 from ganvas.interop.export.huggingface import HUGGINGFACE
 from ganvas.interop.export.job import ExportJob, Format, Run
-from ganvas.interop.export.network import ExportedNetwork, exported_network, first_line
+from ganvas.interop.export.network import ExportedNetwork, exported_network, first_line, sides_of
 from ganvas.interop.export.onnx_file import ONNX
 from ganvas.interop.export.openvino_model import OPENVINO
 from ganvas.interop.export.spandrel import SPANDREL
@@ -238,7 +238,7 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
     # 2. Convert a copy of its network to plain layers, which exporters can trace.
     noise: ExportNoise
     if whole_run:
-        network = ExportedNetwork(method, config.direction, (), {}, (), method.size_multiple)
+        network = ExportedNetwork(method, config.direction, (), {}, (), sides_of(method))
         noise = "kept" if method.draws_noise else "none"
     else:
         network = exported_network(method, config.direction, channels, with_noise=with_noise, half=config.half)
@@ -256,6 +256,7 @@ def make_job(config: ExportConfig, *, whole_run: bool = False) -> ExportJob:
         output=record.output,
         scale=method.scale,
         size_multiple=method.size_multiple,
+        smallest_side=method.smallest_side,
         context=method.context,
         noise=noise,
         precision="float16" if config.half else "float32",

@@ -62,7 +62,7 @@ class ExportedNetwork(nn.Module):
         noise: the inputs after the image, in order.
         dropout: paths of the dropout layers that are noise, even if they are switched off.
         draws: store from which the dropout layers take their inputs.
-        size_multiple: size multiple of the method.
+        sides: `size_multiple` and `smallest_side` of the whole method.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class ExportedNetwork(nn.Module):
         noise: Sequence[NoiseInput],
         draws: dict[str, Draw],
         dropout: Iterable[str],
-        size_multiple: int,
+        sides: tuple[int, int],
     ) -> None:
         super().__init__()
         self.method, self.direction, self.noise, self.dropout = method, direction, tuple(noise), tuple(dropout)
-        self.size_multiple, self.scale = size_multiple, method.scale
+        (self.size_multiple, self.smallest_side), self.scale = sides, method.scale
         self._draws = [draws[one.layer] for one in noise]
 
     def forward(self, image: Tensor, *noise: Tensor) -> Tensor:
@@ -84,7 +84,8 @@ class ExportedNetwork(nn.Module):
         for draw, values in zip(self._draws, noise, strict=True):
             draw.values = values
         height, width = image.shape[-2:]
-        padded = mirror(mirror(image, 2, self.size_multiple), 3, self.size_multiple)
+        least = max(SMALLEST_SIDE, self.smallest_side)
+        padded = mirror(mirror(image, 2, self.size_multiple, least=least), 3, self.size_multiple, least=least)
         made = self.method.translate(signed_from_unit(padded), direction=self.direction)
         for draw in self._draws:
             draw.values = None
@@ -92,10 +93,15 @@ class ExportedNetwork(nn.Module):
         return unit_from_signed(made.float()).clamp(0, 1)
 
 
-def mirror(images: Tensor, dim: int, multiple: int) -> Tensor:
+def sides_of(method: Method) -> tuple[int, int]:
+    """Return `size_multiple` and `smallest_side`, which a method needs its generators for."""
+    return method.size_multiple, method.smallest_side
+
+
+def mirror(images: Tensor, dim: int, multiple: int, *, least: int = SMALLEST_SIDE) -> Tensor:
     """Pad the end of a dimension by mirroring up to the next size that the network accepts, like `pad_to_multiple`."""
     size = images.shape[dim]
-    wanted = (larger(size, SMALLEST_SIDE) + multiple - 1) // multiple * multiple
+    wanted = (larger(size, least) + multiple - 1) // multiple * multiple
     if isinstance(wanted, int) and wanted == size:
         return images
     # 0 1 2 1 0 1 ...: the period is a tensor, because ONNX has no remainder by a size
@@ -168,7 +174,7 @@ def layer_use(method: Method, direction: Direction, channels: int) -> LayerUse:
         elif isinstance(layer, nn.InstanceNorm2d):
             norms.add(path)
 
-    side = -(-PROBE // method.size_multiple) * method.size_multiple
+    side = -(-max(PROBE, method.smallest_side) // method.size_multiple) * method.size_multiple
     picture = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(SEED)) * 2 - 1
     with ExitStack() as hooks, torch.no_grad(), torch.random.fork_rng(devices=[]), without_draws(method):
         for path, layer in method.named_modules():
@@ -239,7 +245,7 @@ def exported_network(
     if half:
         halve(plain)
     plain.requires_grad_(False)
-    return ExportedNetwork(plain, direction, noise, draws, use.dropout, method.size_multiple).eval()
+    return ExportedNetwork(plain, direction, noise, draws, use.dropout, sides_of(method)).eval()
 
 
 def prune(method: Method, called: frozenset[str]) -> None:
@@ -275,7 +281,7 @@ def free_sizes(network: ExportedNetwork) -> dict[str, Any]:
 
 def noise_side(side: int, network: ExportedNetwork, noise: NoiseInput) -> int:
     """Return the height or width of a noise input for a height or width of pictures."""
-    return padded_size(side, network.size_multiple) // noise.stride
+    return padded_size(side, network.size_multiple, smallest=network.smallest_side) // noise.stride
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def _unpacked(folder: Traversable, name: str) -> bytes:
 
 def check_picture(job: ExportJob) -> tuple[Floats, Floats]:
     """Return a picture (C, H, W) in [0, 1] of integer gray levels and its translation, to check a device."""
-    side = padded_size(CHECK_SIDE, job.metadata.size_multiple)
+    side = padded_size(CHECK_SIDE, job.metadata.size_multiple, smallest=job.metadata.smallest_side)
     picture = natural_picture(job.channels, side, side, np.random.default_rng(0))
     image = (np.rint(255 * picture) / 255).astype(np.float32)
     made: Floats = reference(job, image[None])[0]
@@ -152,6 +152,7 @@ def page_settings(job: ExportJob, folder: Path, gate: str, check: Sequence[int],
         "frames": metadata.num_frames,
         "scale": metadata.scale,
         "size_multiple": metadata.size_multiple,
+        "smallest_side": metadata.smallest_side,
         "context": metadata.context,
         "tile": max(LARGEST_TILE // metadata.scale // metadata.size_multiple, 1) * metadata.size_multiple,
         "most_pixels": MOST_PIXELS,

@@ -4,7 +4,7 @@ const SMALLEST_SIDE = 16;
 const roundUp = (value, multiple) => Math.ceil(value / multiple) * multiple;
 
 /** Return the next larger size that the network accepts. */
-export const paddedSize = (size, multiple) => roundUp(Math.max(size, SMALLEST_SIDE), multiple);
+export const paddedSize = (size, multiple, smallest) => roundUp(Math.max(size, SMALLEST_SIDE, smallest), multiple);
 
 /** Return the index in 0 .. size - 1 for a place beyond the edge, as reflection padding does: 0 1 2 1 0 1 .... */
 export function mirrored(place, size) {

@@ -84,7 +84,7 @@ async function translate(admitted, settings, network) {
   const { scale, context, tile, channels } = settings;
   const { picture } = admitted;
   const multiple = settings.size_multiple;
-  const [rows, columns] = [picture.height, picture.width].map((size) => paddedSize(size, multiple));
+  const [rows, columns] = [picture.height, picture.width].map((size) => paddedSize(size, multiple, settings.smallest_side));
   const plan = planTiles(rows, columns, { tile, multiple, context });
   const result = blankResult(picture, scale);
   const started = performance.now();

@@ -224,6 +224,11 @@ class CUT(Method):
         return ContrastiveResNet.size_multiple
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest side of a generator's input."""
+        return self.generator.smallest_side
+
+    @property
     def context(self) -> int | None:
         """None if a norm makes tiles differ from the whole picture."""
         return self.generator.context

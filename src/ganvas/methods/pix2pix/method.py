@@ -131,6 +131,11 @@ class Pix2Pix(Method):
         return self.generator.size_multiple
 
     @property
+    def smallest_side(self) -> int:
+        """Smallest side of the generator's input."""
+        return self.generator.smallest_side
+
+    @property
     def context(self) -> int | None:
         """None if a norm or dropout makes tiles differ from the whole picture."""
         return None if self.draws_noise else self.generator.context

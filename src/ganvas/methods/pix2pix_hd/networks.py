@@ -84,7 +84,7 @@ class LocalEnhancer(Generator):
         super().__init__(norm=norm, residual=residual)
         bias = needs_bias(norm) if bias is None else bias
         self.width, self.upsampling, self.size_multiple = coarse.width // 2, upsampling, 2 * coarse.size_multiple
-        width = self.width
+        width, self.smallest_side = self.width, 2 * self.size_multiple
         del coarse.last
         self.coarse = coarse
         relus = [nn.ReLU(inplace=True) for _ in range(2)]

@@ -148,6 +148,11 @@ class UNIT(Method):
         return int(2**NUM_HALVINGS)
 
     @property
+    def smallest_side(self) -> int:
+        """Twice the strides, because reflection needs two pixels."""
+        return 2 * self.size_multiple
+
+    @property
     def context(self) -> int | None:
         """None, because every output depends on the whole picture."""
         return None
