@@ -20,7 +20,7 @@ CHOICES: dict[str, dict[str, str]] = {
     },
     "Restoration and super-resolution: one folder, pairs are made from it": {
         "restore": "mosaics, blur or coarse pixels of a known strength",
-        "real_restoration_l1": "photographs with unknown defects, enlarged or at the same size",
+        "real_restoration_l1": "photographs with unknown defects (blur, noise, JPEG), enlarged or at the same size",
         "real_restoration": "after real_restoration_l1, if sharpness matters more than fidelity",
         "srresnet_modern": "clean small pictures to enlarge, if fidelity matters",
         "srgan_modern": "after srresnet_modern, if sharpness matters more than fidelity",
@@ -91,12 +91,13 @@ def list_recipes(config: RecipesConfig) -> Catalog:
     known = recipes()
     advised = {name for choices in CHOICES.values() for name in choices}
     tasks = CHOICES | {PLUGINS: {name: "" for name in known if name not in advised}}
+    words = " ".join(config.words).casefold().split()
     found: dict[str, dict[str, Entry]] = {}
     for task, choices in tasks.items():
         for name, choice in choices.items():
             entry = recipe_summary(known[name]), choice
             text = " ".join((task, name, *entry)).casefold()
-            if all(word.casefold() in text for word in config.words):
+            if all(word in text or word.replace("-", "_") in text for word in words):
                 found.setdefault(task, {})[name] = entry
     if not found:
         raise ConfigError(f"no recipe contains {' and '.join(map(repr, config.words))}; `ganvas recipes` lists all")

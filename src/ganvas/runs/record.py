@@ -328,7 +328,10 @@ def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path)
     targets = generator_weights(method)
     if odd := sorted(set(targets) ^ set(weights)):
         where = "missing from" if odd[0] in targets else "unknown in"
-        raise RunError(f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such); it is of another run")
+        raise RunError(
+            f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such): it is of a run with another "
+            "generator; use the settings that run.json of that run lists"
+        )
     for name, target in targets.items():
         check_like(name, weights[name], target, source)
     for name in method.generators:

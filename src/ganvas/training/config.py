@@ -114,10 +114,7 @@ class RunConfig:
                     raise ConfigError(f"{name} {value} must be a finite number")
         own, requested = getattr(self.method, "scale", 1), self.data.scale
         if own != requested:
-            raise ConfigError(
-                f"the method has scale {own}, the data have scale {requested}: use --scale {requested}, or --layout "
-                f"single --degrade reduce --strength {own} {own}"
-            )
+            raise ConfigError(self._other_scale(own, requested))
         single = self.data.layout in ("auto", "single") and self.data.degrade != "none"
         if self.num_frames > 1 and not (single and self.data.direction == "a_to_b"):
             raise ConfigError(
@@ -127,6 +124,17 @@ class RunConfig:
         if not self.data.aligned and getattr(self.method, "paired", True):
             name = type(self.method).__name__.removesuffix("Config")
             raise ConfigError(f"{name} needs pairs: use PairedData, or another method, such as CycleGANConfig")
+
+    def _other_scale(self, own: int, requested: int) -> str:
+        """Return the message for data of another scale than the method's, with what would fit."""
+        remedies = [f"--scale {requested}"] if hasattr(self.method, "scale") else []
+        if self.data.degrade == "second_order":
+            remedies.append(f"--strength {own} {own}")
+        elif own > 1:
+            remedies.append(f"--layout single --degrade reduce --strength {own} {own}")
+        else:
+            remedies.append("another --degrade, which keeps the size")
+        return f"the method has scale {own}, the data have scale {requested}: use {', or '.join(remedies)}"
 
     @property
     def num_frames(self) -> int:

@@ -165,8 +165,8 @@ def test_weights_that_are_nowhere_name_the_settings_to_give(monkeypatch: pytest.
     ("options", "channels", "reason"),
     [
         ({"perceptual": "vgg16"}, 1, "are of RGB"),
-        ({"discriminator_scales": 4}, 3, "scales 4 with receptive_field 16 needs crops of at least 41"),
-        ({"receptive_field": 70}, 3, "scales 3 with receptive_field 70 needs crops of at least 93 pixels"),
+        ({"discriminator_scales": 4}, 3, "scales 4 with receptive_field 16 needs crops of at least 44"),
+        ({"receptive_field": 70}, 3, "scales 3 with receptive_field 70 needs crops of at least 96 pixels"),
         ({"enhancers": 2}, 3, "crops of at least 32"),
         ({"halvings": 8, "width": 256, "residual_blocks": 9}, 3, "of weights, the machine"),
     ],

@@ -13,6 +13,7 @@ from ganvas.methods import Pix2PixHDConfig
 from ganvas.methods.architectures import (
     NUM_LAYERS,
     check_crop,
+    crop_multiple,
     has_biases,
     make_generator,
     patch_discriminator,
@@ -73,8 +74,8 @@ class Pix2PixHD(Pix2Pix):
         self._perceptual = None if config.perceptual == "none" else PerceptualLoss(config.perceptual, VGG_LAYERS)
         if self._perceptual and output_channels != 3:
             raise ConfigError(
-                f"the features of {config.perceptual} are of RGB, the pictures made have {output_channels} channels: "
-                "use --perceptual none"
+                f"the features of {config.perceptual} are of RGB, and the number of channels of the outputs is "
+                f"{output_channels}: use --perceptual none"
             )
 
     def _make_generator(self, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> Generator:
@@ -113,9 +114,10 @@ class Pix2PixHD(Pix2Pix):
         """Return the discriminators of all scales, which have the same architecture and separate weights."""
         config, field = self.config, self.config.receptive_field
         least = PixelGAN.smallest_input if field == 1 else smallest_input(NUM_LAYERS[field])
+        multiple = crop_multiple(self.generator)
         check_crop(
             image_size,
-            smallest=smallest_side(least, config.discriminator_scales),
+            smallest=-(-smallest_side(least, config.discriminator_scales) // multiple) * multiple,
             network=f"discriminator_scales {config.discriminator_scales} with receptive_field {field}",
         )
         return MultiScaleDiscriminator(
