@@ -40,7 +40,7 @@ def test_what_is_not_shown_is_not_read(
 class Same(torch.nn.Module):
     """Method that returns its input, or one picture for all inputs."""
 
-    size_multiple = scale = 1
+    size_multiple = smallest_side = scale = 1
     directions: tuple[Direction, ...] = ("a_to_b", "b_to_a")
 
     def __init__(self, *, constant: bool) -> None:

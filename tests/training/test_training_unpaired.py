@@ -103,7 +103,8 @@ def test_a_refused_tile_is_drawn_gray(tiny_sides: Path, tmp_path: Path, monkeypa
     gate.forget_scorer()
 
     class Same(torch.nn.Module):
-        size_multiple, directions, samples, scale = 1, ("a_to_b", "b_to_a"), (), 1
+        size_multiple = smallest_side = scale = 1
+        directions, samples = ("a_to_b", "b_to_a"), ()
 
         def translate(self, images: torch.Tensor, *, direction: str = "a_to_b") -> torch.Tensor:
             return images
