@@ -110,6 +110,7 @@ def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) ->
     assert max(check.largest for check in exported.checks) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enhancers", [0, 1])
 def test_files_of_networks_that_reflect_their_smallest_features_take_any_size(tmp_path: Path, enhancers: int) -> None:
     config = Pix2PixHDConfig(
