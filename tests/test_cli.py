@@ -217,7 +217,7 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
     (tmp_path / "file").touch()
     assert main(["locate", str(tmp_path / "one.png"), "--out", str(tmp_path / "file")]) == 2
     shown = capsys.readouterr().err
-    assert f"ganvas locate: {tmp_path / 'file'}: a file of this name exists; choose another name" in shown
+    assert f"ganvas locate: {tmp_path / 'file'}: this name is taken; choose another one" in shown
 
 
 def test_under_torchrun_one_process_tells_the_result(

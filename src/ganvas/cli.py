@@ -190,7 +190,7 @@ def _system_error(error: OSError) -> str:
     """Return the system's error message about a file, with a remedy."""
     where = f"{error.filename}: " if error.filename else ""
     if isinstance(error, FileExistsError):
-        return f"{where}a file of this name exists; choose another name, or remove the file"
+        return f"{where}this name is taken; choose another one, or remove what has it"
     return f"{where}{error.strerror or error}; check the path, its permissions and the free space on the disk"
 
 

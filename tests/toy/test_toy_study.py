@@ -70,7 +70,7 @@ def test_bad_settings_are_named(
 def test_a_file_in_the_folders_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").write_text("")
     assert main(["density", "sample", "--out", str(tmp_path / "out")]) == 2
-    assert "a file of this name exists" in capsys.readouterr().err
+    assert "this name is taken" in capsys.readouterr().err
 
 
 def test_without_matplotlib_the_mend_is_named(

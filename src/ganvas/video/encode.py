@@ -7,6 +7,7 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -154,7 +155,7 @@ class FilmEncoder:
 
     def _packets(self, frame: VideoFrame | None) -> Iterator[tuple[int, bool, bytes]]:
         try:
-            with keep_scheduling():
+            with nullcontext() if self._context.is_open else keep_scheduling():  # the first frame opens it
                 packets = self._context.encode(frame)
             for packet in packets:
                 if packet.pts is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,13 +24,12 @@ def keep_scheduling() -> Iterator[None]:
     if not TASKS.is_dir():
         yield
         return
-    running = set(TASKS.iterdir())
+    others = set(TASKS.iterdir()) - {TASKS / str(threading.get_native_id())}
     policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
     finally:
-        for task in set(TASKS.iterdir()) - running:
-            with suppress(ProcessLookupError):  # it has ended
+        for task in set(TASKS.iterdir()) - others:
+            with suppress(OSError):  # the thread has ended, or the system forbids such changes, also to the encoder
                 if os.sched_getscheduler(int(task.name)) != policy:
                     os.sched_setscheduler(int(task.name), policy, priority)
-        os.sched_setscheduler(0, policy, priority)
