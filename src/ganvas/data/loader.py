@@ -194,8 +194,8 @@ def signed_crops(
     if device.type == "cpu":
         images = torch.empty(shape)
         for image, picture, crop in zip(images.numpy(), pictures, crops, strict=True):
-            for signed, channel in zip(image, picture, strict=True):
-                np.copyto(signed, _crop_view(channel, crop, size))
+            for signed, channel in zip(image, _crop_view(picture, crop, size), strict=True):
+                np.copyto(signed, channel)
                 make_signed(signed, spec.value_range)
         return images
     levels = torch.empty(shape, dtype=getattr(torch, spec.dtype), pin_memory=device.type == "cuda")
@@ -221,7 +221,7 @@ def _crop_view(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
     if part.dtype != np.uint8 or width % 8:
         return np.ascontiguousarray(part[..., ::-1])  # conversion from a mirrored view is slow
     turned = np.empty(part.shape, np.uint8)  # reverse eight bytes at a time: many times faster
-    np.copyto(turned.view(">u8"), np.ascontiguousarray(part).view("<u8")[..., ::-1])
+    np.copyto(turned.view(">u8"), part.view("<u8")[..., ::-1])
     return turned
 
 
