@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from ganvas import api, errors
-from ganvas.cli import HOMES, VERBS, main, parse_train
+from ganvas.cli import HOMES, VERBS, main, parse_train, remarks
 from ganvas.content_gate import gate
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
@@ -333,3 +333,15 @@ def test_a_link_to_itself_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "self").symlink_to("self")
     assert main(["locate", str(tmp_path / "self"), "--out", str(tmp_path / "out")]) == 2
     assert "self: a link to itself; pass its intended target" in capsys.readouterr().err
+
+
+def test_settings_without_effect_and_a_missing_first_stage_are_told() -> None:
+    def told(recipe: str, *words: str) -> list[str]:
+        return remarks(parse_train(recipe, ["--out", "run", *words]).config, RECIPES[recipe]())
+
+    assert told("restore") == told("restore", "--generator", "unet", "--depth", "3") == []
+    assert told("restore", "--depth", "3") == ["--depth has no effect with generator residual_unet"]
+    assert told("restore", "--receptive-field", "16") == ["--receptive-field has no effect with adversarial_weight 0"]
+    assert told("real_restoration", "--start-from", "run") == []
+    (remark,) = told("real_restoration")
+    assert "real_restoration_l1: give --start-from RUN" in remark

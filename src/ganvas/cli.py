@@ -29,6 +29,7 @@ from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.filesystem.paths import cache_folder
 from ganvas.flags import config_registry
 from ganvas.hardware.threads import let_waiting_threads_sleep
+from ganvas.methods.config import without_effect
 from ganvas.recipes import recipe_summary, recipes
 from ganvas.terminal import CRASH_EXIT_CODE, as_interrupts, one_line, printable, report_crash
 from ganvas.training.config import RunConfig
@@ -69,6 +70,8 @@ EXIT_CODES = {
     130: "interrupted",
 }
 """Exit code -> its meaning, for the help; `ganvas.errors` has the classes."""
+FIRST_STAGES = {"SRGANConfig": "srresnet or srresnet_modern", "RealESRGANConfig": "real_restoration_l1"}
+"""Config of an adversarial method -> the recipes whose run it starts from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -257,6 +260,8 @@ def _train(words: list[str]) -> Any:
     if words[0] not in known:
         raise ConfigError(f"unknown recipe {words[0]!r}; recipes:\n{names}")
     command = parse_train(words[0], words[1:])
+    for remark in remarks(command.config, known[words[0]]()):
+        warnings.warn(remark, stacklevel=2)
     return importlib.import_module("ganvas.api").train(command.config, command.out)
 
 
@@ -273,6 +278,19 @@ def parse_train(name: str, words: list[str]) -> TrainCommand:
         registry=config_registry(importlib.import_module("ganvas.api").field_docs),
     )
     return replace(command, out=Path(command.out))
+
+
+def remarks(config: RunConfig, recipe: RunConfig) -> list[str]:
+    """Return what the user may not expect: given settings without effect, and a missing starting point."""
+    idle = without_effect(config.method)
+    given = [name for name in idle if getattr(config.method, name) != getattr(recipe.method, name, None)]
+    found = [f"--{name.replace('_', '-')} has no effect with {idle[name]}" for name in sorted(given)]
+    first = FIRST_STAGES.get(type(config.method).__name__)
+    if first and config.training.start_from is None:
+        found.append(
+            f"the generator starts from random weights; the papers start from a run of {first}: give --start-from RUN"
+        )
+    return found
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def test_pictures_smaller_than_the_crop_are_named(tmp_path: Path) -> None:
     photographs(tmp_path / "set")
     save(tmp_path / "set/train/small.png", noise(20, 9))
     data = PairedData(folder=tmp_path / "set", degrade="gray", resize="none", crop_size=(10, 10))
-    with pytest.raises(DataError, match=r"1 pictures are smaller than the crop of 10x10; make.*small \(9x20\)"):
+    with pytest.raises(DataError, match=r"1 pictures are smaller than the crop of 10x10; set.*small \(9x20\)"):
         loader(build_cache(data, "train", tmp_path / "cache"), data)
 
 

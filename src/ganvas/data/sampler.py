@@ -172,5 +172,5 @@ def _require_crops(side: Side, size: tuple[int, int]) -> None:
         return
     listed = some_names([f"{side.names[row]} ({side.sizes[row][1]}x{side.sizes[row][0]})" for row in small])
     crop = f"{size[1]}x{size[0]}"
-    remedy = "make crop_size smaller, or resize 'stretch' or 'shorter_side', or remove them"
+    remedy = "set a smaller crop_size, set resize to stretch or shorter_side, or remove them"
     raise DataError(f"{len(small)} pictures are smaller than the crop of {crop}; {remedy}: {listed}")

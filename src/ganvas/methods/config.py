@@ -1,7 +1,7 @@
 """Types shared by the configs of methods; imports no torch, because the command line reads them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ganvas.errors import ConfigError
 
@@ -31,6 +31,39 @@ MOST_LEVELS = 6
 """Largest number of downsamplings of a NAFNet or a residual U-Net."""
 MOST_BLOCKS = 1000
 """Largest total number of blocks of a NAFNet or a residual U-Net."""
+
+_NORMED = ("norm", "dropout", "upsampling")
+_LEVELS = ("encoder_blocks", "middle_blocks", "decoder_blocks")
+SETTINGS_OF: dict[str, tuple[str, ...]] = {
+    "unet": ("depth", *_NORMED),
+    "encoder_decoder": ("depth", *_NORMED),
+    "resnet": ("residual_blocks", "halvings", "enhancers", "enhancer_blocks", *_NORMED),
+    "srresnet": ("num_blocks", "norm", "residual_scale"),
+    "rrdb": ("residual_blocks", "num_blocks", "growth", "unshuffle", "dense_skips"),
+    "compact": ("residual_blocks", "num_blocks", "activation"),
+    "nafnet": _LEVELS,
+    "residual_unet": (*_LEVELS, "unshuffle"),
+}
+"""Generator -> the settings that some generators have and others lack."""
+
+
+def without_effect(method: Any) -> dict[str, str]:
+    """Return setting -> the choice that makes it have no effect, for the config of a method."""
+    found: dict[str, str] = {}
+    generator = getattr(method, "generator", None)
+    if generator in SETTINGS_OF:
+        others = {name for names in SETTINGS_OF.values() for name in names} - set(SETTINGS_OF[generator])
+        found = dict.fromkeys(others, f"generator {generator}")
+    if getattr(method, "adversarial_weight", 1.0) == 0:
+        judged = ("receptive_field", "discriminator_width", "objective", "gradient_penalty", "discriminator_scales")
+        found |= dict.fromkeys(judged, "adversarial_weight 0")
+    elif hasattr(method, "receptive_field"):
+        found.pop("norm", None)  # the discriminator has it too
+    if getattr(method, "objective", "wasserstein") != "wasserstein":
+        found["gradient_penalty"] = f"objective {method.objective}"
+    if getattr(method, "perceptual", "") == "none":
+        found["perceptual_weight"] = "perceptual none"
+    return {name: reason for name, reason in found.items() if hasattr(method, name)}
 
 
 @dataclass(frozen=True, kw_only=True)

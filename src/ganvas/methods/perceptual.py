@@ -66,6 +66,6 @@ def load_vgg(name: Literal["vgg16", "vgg19"], taps: Sequence[str], *, otherwise:
     try:
         weights = find_weights(record)
     except WeightsError as error:
-        raise WeightsError(f"{error}\nOr compare otherwise: {otherwise}") from error
+        raise WeightsError(f"{error}\n  - train with another classifier, or without one: {otherwise}") from error
     network.load_convolutions(load_convolutions(weights))
     return network

