@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +30,7 @@ from ganvas.evaluation import EvaluateConfig
 from ganvas.evaluation.evaluate import evaluate_run
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.paths import cache_folder
+from ganvas.hardware.threads import processor_name
 from ganvas.image.ranges import unit_from_signed
 from ganvas.metrics.fidelity import l1, psnr, ssim
 from ganvas.recipes import facades, restore
@@ -158,7 +158,7 @@ def run_experiment(name: str, config: RunConfig, run: Path) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """Return a description of machine and software."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {"commit": commit.stdout.strip(), "processor": platform.processor(), "threads": torch.get_num_threads(),
+    return {"commit": commit.stdout.strip(), "processor": processor_name(), "threads": torch.get_num_threads(),
             "torch": torch.__version__}  # fmt: skip
 
 

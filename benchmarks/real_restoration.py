@@ -13,15 +13,16 @@ BSDS500) for the same processor time of one core, half of it with L1 alone and h
 They are measured on BSD100 and on held-out flowers, under two degradations that no training uses: `held` (see below)
 differs from the second-order degradation in kinds, order and strengths; `resaved` downsamples photographs and saves
 them ten times as JPEG of quality 30. PSNR is computed on RGB, LPIPS with AlexNet; intervals are 95 % bootstrap
-intervals over pictures. After an interruption, the same command resumes. Writes real_restoration.json and a grid for
-each degradation. At scale 1 there is no SRGAN, and the input replaces bicubic interpolation.
+intervals over pictures. A picture that the content gate refuses, before or after translation, is left out. After an
+interruption, the same command resumes. Writes real_restoration.json and a grid for each degradation. At scale 1 there
+is no SRGAN, and the input replaces bicubic interpolation.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from ganvas.data.config import PairedData
 from ganvas.data.sampler import seed_of_name
 from ganvas.data.second_order import through_jpeg
 from ganvas.data.splits import evenly
+from ganvas.errors import PolicyRefusal
 from ganvas.filesystem.atomic import write_json
 from ganvas.image.cover import bicubic_resize
 from ganvas.image.files import list_images, read_image, write_image
@@ -207,15 +209,14 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
         cells = list[list[Picture]]()
         for place, (name, stem, truth) in enumerate(track(pictures, degradation, total=len(pictures))):
             small = degrade(truth, given.scale, np.random.default_rng(seed_of_name(f"{degradation}/{stem}")))
-            made = {"bicubic": enlarged(small, truth.shape, Image.Resampling.BICUBIC)}
-            for way, translator in translators.items():
-                started = time.perf_counter()
-                made[way] = translator.translate_picture(Picture(small), name=stem).picture.as_rgb8()
-                seconds = time.perf_counter() - started
-                rows.append({"set": name, "degradation": degradation, "picture": stem, "way": way, "seconds": seconds}
-                            | score(made[way], truth, judge))  # fmt: skip
-            rows.append({"set": name, "degradation": degradation, "picture": stem, "way": "bicubic", "seconds": 0.0}
-                        | score(made["bicubic"], truth, judge))  # fmt: skip
+            try:
+                made, seconds = renditions(small, truth, stem, translators)
+            except PolicyRefusal as refusal:  # left out for every method, so that all means are over the same pictures
+                print(f"{degradation}: {stem} is left out: {refusal}", flush=True)
+                continue
+            for way, rgb in made.items():
+                row = {"set": name, "degradation": degradation, "picture": stem, "way": way, "seconds": seconds[way]}
+                rows.append(row | score(rgb, truth, judge))
             if place in shown:
                 nearest = enlarged(small, truth.shape, Image.Resampling.NEAREST)
                 cells.append([Picture(window(one)) for one in (nearest, *made.values(), truth)])
@@ -227,6 +228,23 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
         )
         write_image(given.out / f"{degradation}.png", Picture(make_grid(cells, captions=captions)), synthetic=label)
     return rows
+
+
+def renditions(
+    small: Rgb, truth: Rgb, stem: str, translators: Mapping[str, Translator]
+) -> tuple[dict[str, Rgb], dict[str, float]]:
+    """Return method -> restored picture, and method -> seconds.
+
+    Raises:
+        PolicyRefusal: the content gate refused the picture or a result.
+    """
+    made = {"bicubic": enlarged(small, truth.shape, Image.Resampling.BICUBIC)}
+    seconds = {"bicubic": 0.0}
+    for way, translator in translators.items():
+        started = time.perf_counter()
+        made[way] = translator.translate_picture(Picture(small), name=stem).picture.as_rgb8()
+        seconds[way] = time.perf_counter() - started
+    return made, seconds
 
 
 def window(picture: Rgb) -> Rgb:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganvas.data.config import PairedData
+from ganvas.errors import PolicyRefusal
+from ganvas.image.picture import Picture
 from ganvas.methods import RealESRGANConfig, SRGANConfig, SRResNetConfig
 from ganvas.recipes import restore
 from ganvas.training.config import RunConfig
@@ -161,6 +163,27 @@ def test_the_benchmark_from_end_to_end(
     real.main()
     assert {path: path.read_bytes() for path in states} == states
     assert "### BSD100, held, 1 pictures" in capsys.readouterr().out
+
+
+def test_a_refused_picture_is_left_out_for_every_method(
+    real: ModuleType, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Refusing:
+        def translate_picture(self, picture: Picture, *, name: str) -> Any:
+            if name == "sr-BSD100":
+                raise PolicyRefusal(name, "Open NSFW scores it 0.900, above 0.8", 0.9)
+            height, width = picture.pixels.shape[:2]
+            return SimpleNamespace(picture=Picture(real.enlarged(picture.pixels, (4 * height, 4 * width), 3)))
+
+    given = chosen(real, data, tmp_path / "out", monkeypatch)
+    given.out.mkdir()
+    real.gather(given.data, given.out)
+    monkeypatch.setattr(real, "load_lpips", lambda name: lambda ours, theirs: torch.zeros(()))
+    monkeypatch.setattr(real.Translator, "load", lambda *given, **named: Refusing())
+    rows = real.measure(given)
+    assert rows
+    assert {row["set"] for row in rows} == {"flowers"}
+    assert "held: sr-BSD100 is left out: sr-BSD100: refused: Open NSFW" in capsys.readouterr().out
 
 
 def test_the_schedule_ends_with_the_minutes(
