@@ -122,7 +122,7 @@ def demo_config(photographs: Path, *, adversarial_weight: float, start_from: Pat
     )  # fmt: skip
 
 
-SHARES = {"l1": 0.5, "l1_gan": 0.5}
+SHARES = {"l1": 0.7, "l1_gan": 0.3}
 """Run -> its share of the training time. The second starts from the weights of the first, as SRGAN does from
 SRResNet."""
 TITLES = {"l1": "L1 alone", "l1_gan": "L1 and the adversarial term"}
