@@ -16,8 +16,10 @@ from ganvas.data.cache import Cache
 from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import PairedData
 from ganvas.data.degradations import mosaic
-from ganvas.data.loader import TrainLoader, evaluation_pairs
+from ganvas.data.loader import TrainLoader, evaluation_pairs, signed_crops
+from ganvas.data.sampler import Crop
 from ganvas.errors import ConfigError, DataError
+from ganvas.image.picture import Picture
 
 
 @pytest.fixture
@@ -286,3 +288,13 @@ def test_sixteen_bits_travel_to_a_gpu(tmp_path: Path) -> None:
     here, there = loader(cache, data).batch(0), loader(cache, data, device="cuda").batch(0)
     torch.testing.assert_close(there.a.cpu(), here.a, atol=1e-6, rtol=0)
     torch.testing.assert_close(there.b.cpu(), here.b, atol=1e-6, rtol=0)
+
+
+def test_a_mirrored_crop_of_a_transposed_picture_is_the_same() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    views = [pixels.transpose(2, 0, 1), np.ascontiguousarray(pixels.transpose(2, 0, 1))]
+    spec = Picture(pixels).spec
+    crop = Crop(top=3, left=5, mirror=True)
+    one, other = (signed_crops([view], [crop], (16, 16), spec, torch.device("cpu")) for view in views)
+    assert torch.equal(one, other)
+    assert torch.equal(one[0, 0], torch.from_numpy(pixels[3:19, 5:21, 0][:, ::-1].astype(np.float32) * (2 / 255) - 1))

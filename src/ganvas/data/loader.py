@@ -218,7 +218,7 @@ def _crop_view(picture: Pixels, crop: Crop, size: tuple[int, int]) -> Pixels:
     part = picture[..., crop.top : crop.top + height, crop.left : crop.left + width]
     if not crop.mirror:
         return part
-    if part.dtype != np.uint8 or width % 8:
+    if part.dtype != np.uint8 or width % 8 or part.strides[-1] != 1:
         return np.ascontiguousarray(part[..., ::-1])  # conversion from a mirrored view is slow
     turned = np.empty(part.shape, np.uint8)  # reverse eight bytes at a time: many times faster
     np.copyto(turned.view(">u8"), part.view("<u8")[..., ::-1])
