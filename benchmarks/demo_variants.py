@@ -5,13 +5,15 @@
 Each variant trains on the demo's six photographs for the same processor time of one core, and its metrics are those of
 the covered regions of the three photographs that the demo never trains on: PSNR and SSIM as in the demo's report, LPIPS
 with AlexNet. The variants with an adversarial loss start from the weights of the variant `demo` and train for the same
-time again. The baselines are the mosaic and bicubic interpolation of its block means. After an interruption, the same
-command resumes. Writes demo_variants.json, and the restored photographs in OUT/VARIANT/restored.
+time again; `one size` trains without the copies of half the size. The baselines are the mosaic and bicubic
+interpolation of its block means. After an interruption, the same command resumes. Writes demo_variants.json, and the
+restored photographs in OUT/VARIANT/restored.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -33,12 +35,14 @@ from ganvas.training.config import RunConfig
 
 Changes = dict[str, dict[str, Any]]
 """Part of a `RunConfig` -> settings that differ from the demo's."""
+ONE_SIZE = Path("one-size")
 U_NET: dict[str, Any] = {"generator": "unet", "depth": 3, "residual": True, "unshuffle": 1, "upsampling": "resize"}
 WITHOUT: dict[str, Any] = {"rotate": False, "jitter": 0.0}
 L1_ALONE: dict[str, Changes] = {
     "demo": {},
     "full size": {"method": {"unshuffle": 1, "width": 16, "encoder_blocks": (1,) * 3, "decoder_blocks": (1,) * 3}},
     "U-Net": {"method": U_NET, "training": {"learning_rate": 1e-3}},
+    "one size": {"data": {"folder": ONE_SIZE}},
     "without augmentation": {"data": WITHOUT},
     "float32": {"training": {"precision": "float32"}},
     "U-Net, float32, without augmentation": {
@@ -50,6 +54,7 @@ L1_ALONE: dict[str, Changes] = {
 """Variants of the demo's first run; the last one is the demo as it was before."""
 ADVERSARIAL: dict[str, Changes] = {
     "demo, adversarial": {},
+    "weight .25": {"method": {"adversarial_weight": 0.25}},
     "weight 1": {"method": {"adversarial_weight": 1.0}},
     "weight 1, without averaged weights": {
         "method": {"adversarial_weight": 1.0},
@@ -87,7 +92,17 @@ def config_of(job: Job) -> RunConfig:
     config = demo_config(job.out / "photographs", adversarial_weight=weight, start_from=start)
     changes = (L1_ALONE | ADVERSARIAL)[job.variant]
     parts = {part: replace(getattr(config, part), **settings) for part, settings in changes.items()}
-    return replace(config, **parts)
+    data = parts.get("data", config.data)
+    return replace(config, **parts | {"data": replace(data, folder=job.out / data.folder)})
+
+
+def copy_one_size(out: Path) -> None:
+    """Write OUT/one-size: the photographs without the copies of half their size."""
+    for path in (out / "photographs").rglob("*.png"):
+        if not path.stem.endswith("-half"):
+            copy = out / ONE_SIZE / path.relative_to(out / "photographs")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def train_job(job: Job) -> dict[str, float]:
@@ -129,6 +144,7 @@ def main() -> None:
     out = given.out.absolute()
     if not (out / "masks").exists():
         unpack(out)
+        copy_one_size(out)
         cover_all(out)
     jobs = [Job(variant, out, given.minutes) for variant in dict.fromkeys(["demo", *given.variants])]
     trained: dict[str, dict[str, float]] = {}

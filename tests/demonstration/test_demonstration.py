@@ -34,6 +34,7 @@ from ganvas.demonstration.photographs import (
 )
 from ganvas.demonstration.report import NEXT, DemoReport, write_report
 from ganvas.demonstration.run import (
+    TRAINING_PICTURES,
     as_metrics,
     demo_config,
     describe_machine,
@@ -46,7 +47,7 @@ from ganvas.demonstration.run import (
 from ganvas.errors import ConfigError, InputError, MissingDependency, PolicyRefusal
 from ganvas.hardware.threads import using_threads
 from ganvas.image.cover import Cover, cover_picture, mosaic
-from ganvas.image.files import read_label
+from ganvas.image.files import read_image, read_label
 from ganvas.image.label import SOURCE_TYPE
 from ganvas.image.picture import Box, Picture
 from ganvas.localization import Finding
@@ -113,6 +114,16 @@ def test_what_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds photographs, which no demo wrote; choose another folder"):
         unpack(tmp_path)
     assert photograph.read_text() == "mine"
+
+
+def test_photographs_for_training_have_two_sizes_and_the_others_one(tmp_path: Path) -> None:
+    unpack(tmp_path)
+    sizes = {
+        path.stem: read_image(path).pixels.shape[:2] for path in sorted((tmp_path / "photographs" / "train").iterdir())
+    }
+    assert len(sizes) == TRAINING_PICTURES == 12
+    assert (sizes["coins"], sizes["coins-half"]) == ((303, 384), (152, 192))
+    assert {path.stem for path in (tmp_path / "photographs" / "test").iterdir()} == {"cat", "coffee", "dahlia"}
 
 
 @pytest.mark.slow

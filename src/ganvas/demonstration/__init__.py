@@ -15,7 +15,7 @@ class DemoConfig:
 
     out: Path = Path("demo")
     """Output folder; an earlier demo in it is replaced."""
-    minutes: float = 4.0
+    minutes: float = 4.5
     """Training time of both models together, in minutes."""
     threads: int | None = None
     """Number of CPU threads; unset: the fastest number."""

@@ -216,9 +216,9 @@ def pairs(covered: Sequence[Covered]) -> str:
     crops = [center_crop(picture) for picture in trained[:CROPS_SHOWN]]
     given = [Picture(mosaic(crop.pixels, BLOCK)) for crop in crops]
     text = (
-        f"At each step, crops of 64 pixels are taken from the {len(trained)} training photographs, mirrored at random, "
-        f"and covered by blocks of {BLOCK} pixels. The model learns to turn the input into the target. These crops "
-        "are from the middle of each photograph."
+        f"At each step, crops of 64 pixels are taken from the {len(trained)} training photographs and from copies of "
+        f"half their size, mirrored and rotated at random, and covered by blocks of {BLOCK} pixels. The model learns "
+        "to turn the input into the target. These crops are from the middle of each photograph."
     )
     return paragraph(text) + picture_grid([given, crops], row_titles=["input", "target"])
 
