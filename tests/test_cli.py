@@ -335,6 +335,15 @@ def test_a_link_to_itself_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "self: a link to itself; pass its intended target" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("verb", "usage"), [("export", "RUN OUT"), ("translate", "RUN SOURCE OUT")])
+@pytest.mark.parametrize("words", [["--out", "there"], ["--out=there"]])
+def test_out_without_a_flag_is_told(
+    verb: str, usage: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "run", *words]) == 2
+    assert f"give the folder as an argument: ganvas {verb} {usage}\n" in capsys.readouterr().err
+
+
 def test_settings_without_effect_and_a_missing_first_stage_are_told() -> None:
     def told(recipe: str, *words: str) -> list[str]:
         return remarks(parse_train(recipe, ["--out", "run", *words]).config, RECIPES[recipe]())
@@ -342,6 +351,20 @@ def test_settings_without_effect_and_a_missing_first_stage_are_told() -> None:
     assert told("restore") == told("restore", "--generator", "unet", "--depth", "3") == []
     assert told("restore", "--depth", "3") == ["--depth has no effect with generator residual_unet"]
     assert told("restore", "--receptive-field", "16") == ["--receptive-field has no effect with adversarial_weight 0"]
+    assert told("pix2pix_hd", "--enhancer-blocks", "2") == ["--enhancer-blocks has no effect with enhancers 0"]
+    assert told("restore", "--residual") == [
+        "--residual has no effect with generator residual_unet, which always adds its input"
+    ]
+    assert told("pix2pix", "--strength", "4", "4", "--constant-fraction", "1", "--decay", "tenth") == [
+        "--strength has no effect with degrade none",
+        "--decay has no effect with constant_fraction 1",
+    ]
+    assert told("restore", "--resize", "none", "--load-size", "300", "300", "--optimizer", "rmsprop") == [
+        "--load-size has no effect with resize none"
+    ]
+    assert told("restore", "--optimizer", "rmsprop", "--betas", "0.9", "0.99") == [
+        "--betas has no effect with optimizer rmsprop"
+    ]
     assert told("real_restoration", "--start-from", "run") == []
     (remark,) = told("real_restoration")
     assert "real_restoration_l1: give --start-from RUN" in remark

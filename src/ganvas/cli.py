@@ -19,20 +19,21 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from ganvas.data.config import idle_data_settings
 from ganvas.errors import ConfigError, GanvasError, InputError, PolicyRefusal
 from ganvas.filesystem.paths import cache_folder
 from ganvas.flags import config_registry
 from ganvas.hardware.threads import let_waiting_threads_sleep
-from ganvas.methods.config import without_effect
+from ganvas.methods.config import idle_settings
 from ganvas.recipes import recipe_summary, recipes
 from ganvas.terminal import CRASH_EXIT_CODE, as_interrupts, one_line, printable, report_crash
-from ganvas.training.config import RunConfig
+from ganvas.training.config import RunConfig, idle_training_settings
 
 VERBS = {
     "demo": ("demo", "run the whole workflow on sample photographs and write a report"),
@@ -214,11 +215,23 @@ def _call(verb: str, words: list[str]) -> Any:
     api, name = importlib.import_module("ganvas.api"), VERBS[verb][0]
     function = getattr(importlib.import_module(HOMES.get(verb, "ganvas.api")), name)
     description = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
+    _refuse_out_flag(verb, api.CONFIGS[name], words)
     registry = config_registry(api.field_docs, unchecked=api.CONFIGS[name])
     settings: Any = tyro.cli(
         api.CONFIGS[name], prog=f"ganvas {verb}", description=description, args=words, registry=registry
     )
     return function(**settings)
+
+
+def _refuse_out_flag(verb: str, config: type[Any], words: Sequence[str]) -> None:
+    """Refuse `--out` for a verb whose output folder is an argument without a flag.
+
+    Raises:
+        ConfigError: `--out` is given.
+    """
+    arguments = [field.name.upper() for field in fields(config) if not field.kw_only]
+    if "OUT" in arguments and any(word.partition("=")[0] == "--out" for word in words):
+        raise ConfigError(f"omit --out, and give the folder as an argument: ganvas {verb} {' '.join(arguments)}")
 
 
 def _refuse_devices(words: list[str]) -> None:
@@ -282,9 +295,15 @@ def parse_train(name: str, words: list[str]) -> TrainCommand:
 
 def remarks(config: RunConfig, recipe: RunConfig) -> list[str]:
     """Return what the user may not expect: given settings without effect, and a missing starting point."""
-    idle = without_effect(config.method)
-    given = [name for name in idle if getattr(config.method, name) != getattr(recipe.method, name, None)]
-    found = [f"--{name.replace('_', '-')} has no effect with {idle[name]}" for name in sorted(given)]
+    found = list[str]()
+    for part, idle in (
+        ("method", idle_settings(config.method)),
+        ("data", idle_data_settings(config.data)),
+        ("training", idle_training_settings(config.training)),
+    ):
+        own, usual = getattr(config, part), getattr(recipe, part)
+        given = sorted(name for name in idle if getattr(own, name) != getattr(usual, name, None))
+        found += [f"--{name.replace('_', '-')} has no effect with {idle[name]}" for name in given]
     first = FIRST_STAGES.get(type(config.method).__name__)
     if first and config.training.start_from is None:
         found.append(

@@ -193,7 +193,8 @@ def test_pairs_that_cannot_be_used_are_named_together(tmp_path: Path) -> None:
     folders(tmp_path / "set", count=6)
     save(tmp_path / "set/train/b/p2.png", noise(5, 5))
     (tmp_path / "set/train/b/p4.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"2 of 6 pairs cannot be used: p2: the sides differ.*10x12 and 5x5.*p4: "):
+    told = r"2 of 6 pairs cannot be used:\n  p2: the sides differ.*10x12 and 5x5.*\n  p4: "
+    with pytest.raises(DataError, match=told):
         build(PairedData(folder=tmp_path / "set", **ALL_OF_IT), tmp_path)
     assert not any((tmp_path / "cache").iterdir())
 

@@ -66,7 +66,7 @@ def test_side_by_side_shows_in_the_shape(tmp_path: Path) -> None:
 
 
 def test_photographs_are_not_cut_in_two_by_mistake(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="set layout side_by_side"):
+    with pytest.raises(DataError, match="use --layout side_by_side"):
         find_layout(PairedData(folder=photographs(tmp_path)), "train")
 
 
@@ -80,7 +80,7 @@ def test_a_missing_split_is_told_and_can_be_asked_for(tmp_path: Path) -> None:
     config = PairedData(folder=folders(tmp_path))
     assert has_split(config, "train")
     assert not has_split(config, "val")
-    with pytest.raises(DataError, match="split_file"):
+    with pytest.raises(DataError, match="--split-file"):
         find_entries(config, "val")
     with pytest.raises(DataError, match="check the path"):
         find_entries(PairedData(folder=tmp_path / "nowhere"), "train")

@@ -109,7 +109,7 @@ def test_a_second_call_takes_what_is_there_and_a_changed_file_does_not(data: Unp
 
 def test_files_that_cannot_be_used_are_named_with_their_side(data: UnpairedData, tmp_path: Path) -> None:
     (data.folder / "trainB" / "2.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"1 of 8 pictures cannot be used: trainB/2.png: "):
+    with pytest.raises(DataError, match=r"1 of 8 pictures cannot be used:\n  trainB/2.png: "):
         build(data, tmp_path)
     assert not any((tmp_path / "cache").iterdir())
 

@@ -9,7 +9,7 @@ import pytest
 
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, Pix2PixHDConfig, SRResNetConfig
 from ganvas.methods.base import Method
-from ganvas.methods.config import SETTINGS_OF, without_effect
+from ganvas.methods.config import SETTINGS_OF, idle_settings
 from ganvas.methods.cyclegan.method import CycleGAN
 from ganvas.methods.pix2pix.method import Pix2Pix
 from ganvas.methods.pix2pix_hd.method import Pix2PixHD
@@ -39,7 +39,7 @@ def test_settings_without_effect_change_no_network(config: type[Any], generator:
     fields = vars(config())
     changes = {"generator": generator, "width": 4, "discriminator_width": 4, "receptive_field": 16} | SMALL
     own = config(**{name: value for name, value in changes.items() if name in fields})
-    listed, idle = listing(own), without_effect(own)
+    listed, idle = listing(own), idle_settings(own)
     assert generator in SETTINGS_OF
     for name, value in OTHER.items():
         if name in fields and not (name == "enhancers" and generator != "resnet"):  # that is an error
@@ -53,9 +53,9 @@ def listing(config: Any) -> str:
 
 
 def test_what_a_discriminator_needs_has_no_effect_without_one() -> None:
-    alone = without_effect(Pix2PixConfig(adversarial_weight=0.0))
+    alone = idle_settings(Pix2PixConfig(adversarial_weight=0.0))
     assert {"receptive_field", "discriminator_width", "objective"} <= alone.keys()
     assert "norm" not in alone
-    assert without_effect(Pix2PixConfig(objective="wasserstein")).keys().isdisjoint({"gradient_penalty", "depth"})
-    assert without_effect(Pix2PixConfig())["gradient_penalty"] == "objective vanilla"
-    assert without_effect(Pix2PixHDConfig())["perceptual_weight"] == "perceptual none"
+    assert idle_settings(Pix2PixConfig(objective="wasserstein")).keys().isdisjoint({"gradient_penalty", "depth"})
+    assert idle_settings(Pix2PixConfig())["gradient_penalty"] == "objective vanilla"
+    assert idle_settings(Pix2PixHDConfig())["perceptual_weight"] == "perceptual none"

@@ -301,18 +301,19 @@ class _Writer:
     def _check(self, total: int, *, one_range: bool) -> None:
         """Raise DataError if pictures cannot be used, or not together."""
         if self._problems:
-            what = "pairs" if self._plan.config.paired else "pictures"
-            listed = some_names([f"{name}: {problem}" for name, problem in self._problems.items()])
-            raise DataError(f"{len(self._problems)} of {total} {what} cannot be used: {listed}")
+            what = "pairs" if self._plan.config.paired and self._plan.layout != "single" else "pictures"
+            lines = [f"\n  {name}: {problem}" for name, problem in self._problems.items()]
+            more = f"\n  and {len(lines) - 10} more" if len(lines) > 10 else ""
+            raise DataError(f"{len(lines)} of {total} {what} cannot be used:{''.join(lines[:10])}{more}")
         for name, side in self._sides.items():
             if not side.names:
                 raise DataError(f"side {name}: the content gate refused every picture; replace the pictures of {name}")
-            _check_alike(side, name)
+            _check_alike(side, "pictures" if self._plan.layout == "single" else f"side {name}")
         if one_range and len({side.kinds[0][0] for side in self._sides.values()}) > 1:
             raise DataError("one value_range cannot fit two sides of different sample types; convert one of them")
 
 
-def _check_alike(side: _SideWriter, name: str) -> None:
+def _check_alike(side: _SideWriter, what: str) -> None:
     """Require one type and number of channels within a side; gray counts as RGB if most are RGB."""
     usual = Counter(side.kinds).most_common(1)[0][0]
     if usual[1] in (1, 3) and (usual[0], 3) in side.kinds:
@@ -325,7 +326,7 @@ def _check_alike(side: _SideWriter, name: str) -> None:
     ]
     if odd:
         known = f"{usual[0]} with {usual[1]} channels"
-        raise DataError(f"side {name}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
+        raise DataError(f"{what}: most are {known}, but {len(odd)} are not; convert or remove: {some_names(odd)}")
 
 
 def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[tuple[Item, Future[Made]]]:

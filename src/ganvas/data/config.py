@@ -141,6 +141,16 @@ DataConfig = PairedData | UnpairedData
 """Data of a run."""
 
 
+def idle_data_settings(data: DataConfig) -> dict[str, str]:
+    """Return setting -> the choice that makes it have no effect."""
+    found: dict[str, str] = {}
+    if data.resize == "none":
+        found = dict.fromkeys(("load_size", "evaluation_size"), "resize none")
+    if data.degrade in ("none", "identity", "gray", "edges"):
+        found["strength"] = f"degrade {data.degrade}"
+    return found
+
+
 def _check_reduction(data: PairedData) -> None:
     """Require one factor that divides the crop, and direction a_to_b."""
     scale, least = data.strength[0], 1 if data.degrade == "second_order" else 2

@@ -119,7 +119,7 @@ def warn_of_opacity(count: int, where: str) -> None:
     if count:
         warnings.warn(
             f"opacity was dropped from {count} picture{'s' * (count > 1)} of {where}; if that channel is data, write "
-            "it with photometric='minisblack', planarconfig='contig'",
+            "TIFF files that do not mark it as opacity (tifffile: photometric='minisblack', planarconfig='contig')",
             OpacityWarning,
             stacklevel=3,
         )

@@ -141,7 +141,7 @@ def _prepare(config: PrepareConfig, files: dict[str, Path], find: RegionFinder, 
     )
     write_json(prepared.manifest, _manifest(prepared, folder.settings, inspection, pairs, groups))
     if inspection.failures:
-        raise PartialFailure(inspection.failures, len(files))
+        raise PartialFailure(inspection.failures, len(files), done=str(prepared))
     return prepared
 
 

@@ -338,7 +338,8 @@ def _checked(report: TranslationReport, total: int, *, alone: bool) -> Translati
     if report.failures:
         if alone:
             raise InputError(*report.failures.values())
-        raise PartialFailure({**report.failures, **{name: str(refusal) for name, refusal in refused.items()}}, total)
+        failures = report.failures | {name: str(refusal) for name, refusal in refused.items()}
+        raise PartialFailure(failures, total, done=str(report))
     if refused:
         raise as_one([*refused.values()], total)
     return report

@@ -71,7 +71,7 @@ def locate_files(
         write_json(out / RECORD, {**found, "photos": records})
     failures = {str(record["photo"]): str(record["error"]) for record in records if "error" in record}
     if failures:
-        raise PartialFailure(failures, len(files))
+        raise PartialFailure(failures, len(files), done=f"{len(files) - len(failures)} located")
     return records
 
 

@@ -256,15 +256,27 @@ def choose_depth(depth: int | None, image_size: tuple[int, int]) -> int:
     return chosen
 
 
-def check_crop(image_size: tuple[int, int], *, multiple: int = 1, smallest: int = 1, network: str) -> None:
-    """Raise ConfigError unless both sides are multiples of `multiple` and at least `smallest`."""
+def check_crop(
+    image_size: tuple[int, int], *, multiple: int = 1, smallest: int = 1, network: str, remedy: str = ""
+) -> None:
+    """Raise ConfigError unless both sides are multiples of `multiple` and at least `smallest`.
+
+    Args:
+        image_size: height and width of a training crop.
+        multiple: number that both sides must be multiples of.
+        smallest: smallest side.
+        network: start of the message.
+        remedy: what else helps if the crop is too small.
+    """
     height, width = image_size
     if min(image_size) < smallest:
-        raise ConfigError(f"{network} needs crops of at least {smallest} pixels a side, not {height}x{width}")
+        raise ConfigError(
+            f"{network} needs crops of at least {smallest} pixels a side, not {height}x{width}: set crop_size{remedy}"
+        )
     if height % multiple or width % multiple:
         raise ConfigError(
-            f"{network} needs crops that are multiples of {multiple}, not {height}x{width}: "
-            f"for example {nearest(image_size, multiple)}"
+            f"{network} needs crops that are multiples of {multiple}, not {height}x{width}: set crop_size, for example "
+            f"to {nearest(image_size, multiple)}"
         )
 
 

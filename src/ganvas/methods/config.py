@@ -23,10 +23,19 @@ def check_frames(frames: int) -> None:
         raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}")
 
 
+def check_weights(config: object, *names: str) -> None:
+    """Raise ConfigError if a weight is negative."""
+    for name in names:
+        if (value := getattr(config, name)) < 0:
+            raise ConfigError(f"{name} {value} must not be negative")
+
+
 SHARED = ("rrdb", "compact", "nafnet")
 """Generators of community restoration models."""
 RESTORATION = (*SHARED, "residual_unet")
 """Generators for restoration, without norms."""
+ADDING = ("compact", "nafnet", "residual_unet")
+"""Generators that always add their input to their output."""
 MOST_LEVELS = 6
 """Largest number of downsamplings of a NAFNet or a residual U-Net."""
 MOST_BLOCKS = 1000
@@ -47,7 +56,13 @@ SETTINGS_OF: dict[str, tuple[str, ...]] = {
 """Generator -> the settings that some generators have and others lack."""
 
 
-def without_effect(method: Any) -> dict[str, str]:
+def generator_settings() -> list[str]:
+    """Return the names of the settings on which the weights of a generator depend."""
+    special = {name for names in SETTINGS_OF.values() for name in names} - {"dropout", "residual_scale"}
+    return ["generator", "scale", "frames", "variant", "width", *sorted(special)]
+
+
+def idle_settings(method: Any) -> dict[str, str]:
     """Return setting -> the choice that makes it have no effect, for the config of a method."""
     found: dict[str, str] = {}
     generator = getattr(method, "generator", None)
@@ -63,6 +78,10 @@ def without_effect(method: Any) -> dict[str, str]:
         found["gradient_penalty"] = f"objective {method.objective}"
     if getattr(method, "perceptual", "") == "none":
         found["perceptual_weight"] = "perceptual none"
+    if getattr(method, "enhancers", 1) == 0:
+        found.setdefault("enhancer_blocks", "enhancers 0")
+    if generator in ADDING:
+        found["residual"] = f"generator {generator}, which always adds its input"
     return {name: reason for name, reason in found.items() if hasattr(method, name)}
 
 

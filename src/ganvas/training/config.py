@@ -200,3 +200,13 @@ class ResumeConfig:
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         data = before.data if self.data is None else replace(before.data, folder=self.data)
         return replace(before, training=replace(before.training, **changes), data=data)
+
+
+def idle_training_settings(training: TrainingConfig) -> dict[str, str]:
+    """Return setting -> the choice that makes it have no effect."""
+    found: dict[str, str] = {}
+    if training.optimizer != "adam":
+        found["betas"] = f"optimizer {training.optimizer}"
+    if training.constant_fraction == 1:
+        found["decay"] = "constant_fraction 1"
+    return found

@@ -13,6 +13,7 @@ from torch import Tensor, optim
 
 from ganvas.errors import DivergenceError, RunError
 from ganvas.methods.base import Method, build
+from ganvas.methods.config import generator_settings, idle_settings
 from ganvas.runs.folder import STATE_NAME, Checkpoint, Counters, read_checkpoint
 from ganvas.runs.published import is_published, run_name
 from ganvas.runs.record import (
@@ -247,12 +248,25 @@ def build_state(
     )
     if config.training.start_from is not None and not is_resumed:
         snapshot = find_snapshot(config.training.start_from)
-        load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
+        try:
+            load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
+        except RunError as error:
+            raise explained(error, config.training.start_from, config.method) from error
     place(method, processes.device, config.training)
     parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
     warn_of_batch_norm(method, processes, **parts)
     optimizers = make_optimizers(method, config.training)
     return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
+
+
+def explained(error: RunError, start: Path, method: object) -> RunError:
+    """Return the error with the settings in which the generators of the run to start from differ."""
+    there = read_run_record(start).method
+    both = [name for name in generator_settings() if hasattr(method, name) and hasattr(there, name)]
+    idle = idle_settings(method).keys() & idle_settings(there).keys()
+    pairs = [(name, getattr(there, name), getattr(method, name)) for name in both if name not in idle]
+    differing = [f"{name} {theirs}, not {own}" for name, theirs, own in pairs if own != theirs]
+    return RunError(f"{error}\n{start} has {'; '.join(differing)}") if differing else error
 
 
 def load_optimizer(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:

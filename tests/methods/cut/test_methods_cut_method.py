@@ -190,7 +190,7 @@ def test_channels_must_agree():
     ("options", "mend"),
     [
         ({"contrast_weight": -1.0}, "must not be negative"),
-        ({"contrast_weight": 0.0, "identity_weight": 0.0}, "nor both 0"),
+        ({"contrast_weight": 0.0, "identity_weight": 0.0}, "are both 0"),
         ({"patches": 1}, "at least 2"),
         ({"projection": 0}, "at least 1"),
         ({"temperature": 0.0}, "must be positive"),

@@ -184,7 +184,7 @@ def test_settings_that_make_no_sense(options, mend):
 
 
 def test_a_crop_that_does_not_fit_is_told_the_mend():
-    with pytest.raises(ConfigError, match="multiples of 4, not 30x32: for example 28x32"):
+    with pytest.raises(ConfigError, match="multiples of 4, not 30x32: set crop_size, for example to 28x32"):
         tiny((30, 32))
 
 

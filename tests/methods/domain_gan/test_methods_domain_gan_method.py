@@ -162,7 +162,7 @@ def test_settings_that_make_no_sense(options, mend):
 def test_what_does_not_fit_is_told_the_mend():
     with pytest.raises(ConfigError, match="use equal numbers of channels"):
         tiny(channels=(1, 3))
-    with pytest.raises(ConfigError, match="multiples of 16, not 40x32: for example 32x32"):
+    with pytest.raises(ConfigError, match="multiples of 16, not 40x32: set crop_size, for example to 32x32"):
         tiny(image_size=(40, 32))
 
 

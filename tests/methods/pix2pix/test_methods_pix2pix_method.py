@@ -78,8 +78,8 @@ def test_the_depth_follows_the_crop(image_size, depth):
     [
         ({}, (250, 256), "multiples of 32, for example 224x256"),
         ({}, (33, 33), "multiples of 8, for example 32x32"),
-        ({"depth": 5}, (48, 64), "multiples of 32, not 48x64: for example 32x64"),
-        ({"generator": "resnet"}, (30, 32), "multiples of 4, not 30x32: for example 28x32"),
+        ({"depth": 5}, (48, 64), "multiples of 32, not 48x64: set crop_size, for example to 32x64"),
+        ({"generator": "resnet"}, (30, 32), "multiples of 4, not 30x32: set crop_size, for example to 28x32"),
         ({"receptive_field": 286}, (64, 64), "receptive_field 286 needs crops of at least 96"),
     ],
 )

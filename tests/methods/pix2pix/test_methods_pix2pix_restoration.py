@@ -41,7 +41,9 @@ class TestResidualUNet(MethodContract):
 
 def test_crops_suit_the_generator():
     config = Pix2PixConfig(**TINY, generator="nafnet", width=4)
-    with pytest.raises(ConfigError, match="nafnet needs crops that are multiples of 16, not 40x48: for example 32x48"):
+    with pytest.raises(
+        ConfigError, match="nafnet needs crops that are multiples of 16, not 40x48: set crop_size, for example to 32x48"
+    ):
         build(config, input_channels=3, output_channels=3, image_size=(40, 48))
 
 

@@ -221,7 +221,7 @@ def test_settings_that_make_no_sense(options, mend):
 @pytest.mark.parametrize(
     ("size", "options", "mend"),
     [
-        ((30, 32), {}, "UNIT needs crops that are multiples of 4, not 30x32: for example 28x32"),
+        ((30, 32), {}, "UNIT needs crops that are multiples of 4, not 30x32: set crop_size, for example to 28x32"),
         ((4, 16), {}, "at least 8 pixels a side, not 4x16"),
         ((12, 12), {"discriminator_scales": 3}, "at least 16 pixels a side, not 12x12"),
     ],

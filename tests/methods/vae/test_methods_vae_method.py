@@ -164,7 +164,7 @@ def test_settings_that_make_no_sense(options, mend):
 
 
 def test_a_crop_that_does_not_fit_is_told_the_mend():
-    with pytest.raises(ConfigError, match="multiples of 8, not 30x32: for example 24x32"):
+    with pytest.raises(ConfigError, match="multiples of 8, not 30x32: set crop_size, for example to 24x32"):
         tiny((30, 32))
 
 

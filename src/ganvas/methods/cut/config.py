@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, ReceptiveField
+from ganvas.methods.config import Norm, ReceptiveField, check_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,11 @@ class CUTConfig:
             raise ConfigError("width, discriminator_width, projection and residual_blocks must be at least 1")
         if self.patches < 2:
             raise ConfigError(f"patches {self.patches} must be at least 2, because each is compared with the others")
-        if min(self.contrast_weight, self.identity_weight) < 0 or self.contrast_weight + self.identity_weight == 0:
-            raise ConfigError("contrast_weight and identity_weight must not be negative, nor both 0")
+        check_weights(self, "contrast_weight", "identity_weight")
+        if self.contrast_weight + self.identity_weight == 0:
+            raise ConfigError(
+                "contrast_weight and identity_weight are both 0, so that nothing ties the output to the input: set one "
+                "of them"
+            )
         if self.temperature <= 0:
             raise ConfigError(f"temperature {self.temperature} must be positive")

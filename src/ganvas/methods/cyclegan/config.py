@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant
+from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant, check_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ class CycleGANConfig:
             raise ConfigError("width, discriminator_width and residual_blocks must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
-        if min(self.cycle_weight, *self.cycle_weights.values(), self.identity_weight, self.pool_size) < 0:
-            raise ConfigError("cycle weights, identity_weight and pool_size must not be negative")
+        sides = [name for name in ("cycle_weight_a", "cycle_weight_b") if getattr(self, name) is not None]
+        check_weights(self, "cycle_weight", *sides, "identity_weight", "pool_size")
         if self.identity_weight > 0 and not any(self.cycle_weights.values()):
             raise ConfigError("identity_weight is relative to the cycle weights, which are 0: set both, or neither")
         if self.depth is not None and not 1 <= self.depth <= 10:

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, Objective, ReceptiveField, RestorationSizes, Variant, check_frames
+from ganvas.methods.config import (
+    Norm,
+    Objective,
+    ReceptiveField,
+    RestorationSizes,
+    Variant,
+    check_frames,
+    check_weights,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +68,9 @@ class Pix2PixConfig(RestorationSizes):
         check_frames(self.frames)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
-        if self.gradient_penalty < 0:
-            raise ConfigError(f"gradient_penalty {self.gradient_penalty} must not be negative")
-        if min(self.adversarial_weight, self.l1_weight) < 0 or self.adversarial_weight + self.l1_weight == 0:
-            raise ConfigError("adversarial_weight and l1_weight must not be negative, nor both 0")
+        check_weights(self, "gradient_penalty")
+        check_weights(self, "adversarial_weight", "l1_weight")
+        if self.adversarial_weight + self.l1_weight == 0:
+            raise ConfigError("adversarial_weight and l1_weight are both 0, so that no loss is left: set one of them")
         if self.depth is not None and not 1 <= self.depth <= 10:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")

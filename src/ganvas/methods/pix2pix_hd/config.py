@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, Objective
+from ganvas.methods.config import Norm, Objective, check_weights
 from ganvas.methods.pix2pix.config import Pix2PixConfig
 
 Perceptual = Literal["none", "vgg19", "vgg16"]
@@ -36,6 +36,8 @@ class Pix2PixHDConfig(Pix2PixConfig):
     """Discriminators, each at half the resolution of the one before (Sec. 3.2); 2 by default in the released code."""
     objective: Objective = "least_squares"
     """Adversarial loss; the paper uses least squares. A `wasserstein` critic is the sum over all scales."""
+    adversarial_weight: float = 1.0
+    """Weight of the adversarial loss; 0: no discriminators, which needs `feature_weight` 0 and an `l1_weight`."""
     feature_weight: float = 10.0
     """lambda of Eq. 5: weight of the feature matching loss; 0 disables it."""
     perceptual: Perceptual = "none"
@@ -48,6 +50,12 @@ class Pix2PixHDConfig(Pix2PixConfig):
     """Weight of the L1 loss on pixels; pix2pixHD has none."""
 
     def __post_init__(self) -> None:
+        check_weights(self, "feature_weight", "perceptual_weight")
+        if self.adversarial_weight == 0 and self.feature_weight > 0:
+            raise ConfigError(
+                "feature matching needs the discriminators, which adversarial_weight 0 removes: set feature_weight to "
+                "0 too, and for L1 alone l1_weight to 100"
+            )
         super().__post_init__()
         if not 1 <= self.halvings <= MOST_HALVINGS:
             raise ConfigError(f"halvings {self.halvings} must lie in 1..{MOST_HALVINGS}")
@@ -64,9 +72,3 @@ class Pix2PixHDConfig(Pix2PixConfig):
             )
         if self.enhancers and self.generator != "resnet":
             raise ConfigError(f"local enhancers need the generator resnet, not {self.generator}: set enhancers to 0")
-        if min(self.feature_weight, self.perceptual_weight) < 0:
-            raise ConfigError("feature_weight and perceptual_weight must not be negative")
-        if self.adversarial_weight == 0 and self.feature_weight > 0:
-            raise ConfigError(
-                "feature matching needs the discriminators of adversarial_weight: set feature_weight to 0"
-            )

@@ -119,6 +119,7 @@ class Pix2PixHD(Pix2Pix):
             image_size,
             smallest=-(-smallest_side(least, config.discriminator_scales) // multiple) * multiple,
             network=f"discriminator_scales {config.discriminator_scales} with receptive_field {field}",
+            remedy=", or fewer discriminator_scales" * (config.discriminator_scales > 1),
         )
         return MultiScaleDiscriminator(
             [
