@@ -5,6 +5,7 @@ import multiprocessing
 import threading
 import time
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -220,8 +221,19 @@ def test_a_changed_file_or_setting_makes_another_cache(tmp_path: Path) -> None:
     build(config, tmp_path)
     save(tmp_path / "set/train/b/p0.png", noise(12, 10, seed=99))
     np.testing.assert_array_equal(pair(build(config, tmp_path), 0)[1], noise(12, 10, seed=99))
-    build(replace(config, resize="stretch"), tmp_path)
+    build(replace(config, resize="stretch", load_size=(24, 20), crop_size=(8, 8)), tmp_path)
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+@pytest.mark.parametrize(("side", "told"), [(12, False), (13, True)])
+def test_pictures_that_are_enlarged_much_are_told(tmp_path: Path, side: int, *, told: bool) -> None:
+    save(tmp_path / "set/train/p.png", noise(3, 4))
+    config = PairedData(folder=tmp_path / "set", degrade="gray", load_size=(side, 16), crop_size=(8, 8))
+    with warnings.catch_warnings(record=True) as issued:
+        warnings.simplefilter("always")
+        build(config, tmp_path)
+    remark = "train: enlarged more than 4 times to the load size; for small pictures set a smaller --load-size"
+    assert any(str(one.message).startswith(remark) for one in issued) == told
 
 
 def flip(path: Path, place: int) -> None:

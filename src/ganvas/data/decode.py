@@ -31,6 +31,14 @@ __all__ = [
 ]
 
 
+MOST_ENLARGED = 4
+"""Factor by which a picture is enlarged to the load size without a remark."""
+ENLARGED_NOTE = (
+    f"enlarged more than {MOST_ENLARGED} times to the load size; for small pictures set a smaller --load-size and "
+    "--crop-size"
+)
+
+
 class OpacityWarning(UserWarning):
     """Warning that opacity was dropped; the opacity channel of a file may be data."""
 
@@ -102,7 +110,9 @@ def decode(entry: Entry, config: DataConfig, split: Split, *, num_frames: int = 
     planes = [
         np.ascontiguousarray(at_cache_size(picture.color, config, split).transpose(2, 0, 1)) for picture in pictures
     ]
-    notes = tuple({picture.source: picture.notes for picture in pictures}.values())
+    notes = list({picture.source: picture.notes for picture in pictures}.values())
+    if any(plane.shape[-2] > MOST_ENLARGED * picture.height for plane, picture in zip(planes, pictures, strict=True)):
+        notes.append((ENLARGED_NOTE,))
     highest = [int(picture.color.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures]
     if num_frames > 1:
         planes, highest = [np.concatenate(planes * (num_frames // len(planes)))], [max(highest)]
