@@ -341,7 +341,7 @@ def test_out_without_a_flag_is_told(
     verb: str, usage: str, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([verb, "run", *words]) == 2
-    assert f"give the folder as an argument: ganvas {verb} {usage}\n" in capsys.readouterr().err
+    assert f"OUT has no flag here: ganvas {verb} {usage}\n" in capsys.readouterr().err
 
 
 def test_settings_without_effect_and_a_missing_first_stage_are_told() -> None:

@@ -224,14 +224,15 @@ def _call(verb: str, words: list[str]) -> Any:
 
 
 def _refuse_out_flag(verb: str, config: type[Any], words: Sequence[str]) -> None:
-    """Refuse `--out` for a verb whose output folder is an argument without a flag.
+    """Refuse `--out` for a verb whose output is an argument without a flag.
 
     Raises:
         ConfigError: `--out` is given.
     """
     arguments = [field.name.upper() for field in fields(config) if not field.kw_only]
-    if "OUT" in arguments and any(word.partition("=")[0] == "--out" for word in words):
-        raise ConfigError(f"omit --out, and give the folder as an argument: ganvas {verb} {' '.join(arguments)}")
+    flags = {word.partition("=")[0] for word in words}
+    if "OUT" in arguments and "--out" in flags and not {"-h", "--help"} & flags:
+        raise ConfigError(f"OUT has no flag here: ganvas {verb} {' '.join(arguments)}")
 
 
 def _refuse_devices(words: list[str]) -> None:

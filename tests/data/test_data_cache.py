@@ -225,14 +225,14 @@ def test_a_changed_file_or_setting_makes_another_cache(tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
-@pytest.mark.parametrize(("side", "told"), [(12, False), (13, True)])
-def test_pictures_that_are_enlarged_much_are_told(tmp_path: Path, side: int, *, told: bool) -> None:
+@pytest.mark.parametrize(("size", "told"), [((12, 16), False), ((13, 16), True), ((12, 17), True)])
+def test_pictures_that_are_enlarged_much_are_told(tmp_path: Path, size: tuple[int, int], *, told: bool) -> None:
     save(tmp_path / "set/train/p.png", noise(3, 4))
-    config = PairedData(folder=tmp_path / "set", degrade="gray", load_size=(side, 16), crop_size=(8, 8))
+    config = PairedData(folder=tmp_path / "set", degrade="gray", load_size=size, crop_size=(8, 8))
     with warnings.catch_warnings(record=True) as issued:
         warnings.simplefilter("always")
         build(config, tmp_path)
-    remark = "train: enlarged more than 4 times to the load size; for small pictures set a smaller --load-size"
+    remark = "train: enlarged more than 4 times; for small pictures set a smaller --load-size"
     assert any(str(one.message).startswith(remark) for one in issued) == told
 
 

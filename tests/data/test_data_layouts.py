@@ -66,7 +66,7 @@ def test_side_by_side_shows_in_the_shape(tmp_path: Path) -> None:
 
 
 def test_photographs_are_not_cut_in_two_by_mistake(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="use --layout side_by_side"):
+    with pytest.raises(DataError, match="set layout side_by_side"):
         find_layout(PairedData(folder=photographs(tmp_path)), "train")
 
 

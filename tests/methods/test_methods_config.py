@@ -7,9 +7,16 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from ganvas.methods import CycleGANConfig, Pix2PixConfig, Pix2PixHDConfig, SRResNetConfig
+from ganvas.methods import (
+    CycleGANConfig,
+    DualGANConfig,
+    Pix2PixConfig,
+    Pix2PixHDConfig,
+    SRGANConfig,
+    SRResNetConfig,
+)
 from ganvas.methods.base import Method
-from ganvas.methods.config import SETTINGS_OF, idle_settings
+from ganvas.methods.config import SETTINGS_OF, differing_settings, idle_settings
 from ganvas.methods.cyclegan.method import CycleGAN
 from ganvas.methods.pix2pix.method import Pix2Pix
 from ganvas.methods.pix2pix_hd.method import Pix2PixHD
@@ -45,6 +52,25 @@ def test_settings_without_effect_change_no_network(config: type[Any], generator:
         if name in fields and not (name == "enhancers" and generator != "resnet"):  # that is an error
             changed = listing(replace(own, **{name: value}))
             assert (changed == listed) is (name in idle), name
+
+
+def test_settings_that_differ_are_those_that_both_generators_have() -> None:
+    nafnet = Pix2PixConfig(generator="nafnet", width=8, norm="none")
+    both = Pix2PixConfig(generator="residual_unet", middle_blocks=3, unshuffle=2, adversarial_weight=0.0, l1_weight=5.0)
+    told = ["generator nafnet, not residual_unet", "middle_blocks 12, not 3", "width 8, not 64"]
+    assert sorted(differing_settings(nafnet, both)) == told
+    assert differing_settings(Pix2PixConfig(dropout=0.0), Pix2PixConfig(receptive_field=16)) == []
+    assert differing_settings(Pix2PixConfig(norm="none"), Pix2PixConfig()) == ["norm none, not batch"]
+
+
+def test_idle_settings_name_the_first_cause() -> None:
+    assert idle_settings(Pix2PixConfig(adversarial_weight=0.0))["gradient_penalty"] == "adversarial_weight 0"
+    assert {"spectral", "discriminator_norm"} <= idle_settings(SRGANConfig(adversarial_weight=0.0)).keys()
+    assert idle_settings(DualGANConfig(critic="global")) == {"receptive_field": "critic global"}
+    assert idle_settings(DualGANConfig()) == {}
+    both = CycleGANConfig(cycle_weight_a=1.0, cycle_weight_b=2.0)
+    assert idle_settings(both)["cycle_weight"] == "cycle_weight_a and cycle_weight_b"
+    assert "cycle_weight" not in idle_settings(CycleGANConfig(cycle_weight_a=1.0))
 
 
 def listing(config: Any) -> str:

@@ -26,6 +26,23 @@ from ganvas.training.loop import train
 from ganvas.training.state import Average, evaluating
 
 
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ({"generator": "resnet", "residual_blocks": 1}, "first has generator unet, not resnet"),
+        ({"depth": None}, "first has depth 2, not None"),
+        ({"norm": "none", "variant": "pytorch"}, "first has norm batch, not none; variant paper, not pytorch"),
+    ],
+)
+def test_a_start_from_another_generator_is_explained(
+    tiny_config: MakeConfig, tmp_path: Path, method: dict[str, object], told: str
+) -> None:
+    train(tiny_config(), tmp_path / "first", quiet=True)
+    other = tiny_config(method=method, start_from=tmp_path / "first")
+    with pytest.raises(RunError, match=rf"\n{re.escape(told)}$"):
+        train(other, tmp_path / "second", quiet=True)
+
+
 class OneWeight(Method):
     """Module with a single number."""
 

@@ -32,11 +32,9 @@ __all__ = [
 
 
 MOST_ENLARGED = 4
-"""Factor by which a picture is enlarged to the load size without a remark."""
-ENLARGED_NOTE = (
-    f"enlarged more than {MOST_ENLARGED} times to the load size; for small pictures set a smaller --load-size and "
-    "--crop-size"
-)
+"""Largest factor by which a side is enlarged without a remark."""
+ENLARGED_NOTE = f"enlarged more than {MOST_ENLARGED} times"
+ENLARGED_REMEDY = "; for small pictures set a smaller --load-size and --crop-size"
 
 
 class OpacityWarning(UserWarning):
@@ -111,8 +109,8 @@ def decode(entry: Entry, config: DataConfig, split: Split, *, num_frames: int = 
         np.ascontiguousarray(at_cache_size(picture.color, config, split).transpose(2, 0, 1)) for picture in pictures
     ]
     notes = list({picture.source: picture.notes for picture in pictures}.values())
-    if any(plane.shape[-2] > MOST_ENLARGED * picture.height for plane, picture in zip(planes, pictures, strict=True)):
-        notes.append((ENLARGED_NOTE,))
+    if any(is_enlarged(plane, picture) for plane, picture in zip(planes, pictures, strict=True)):
+        notes.append((ENLARGED_NOTE + ENLARGED_REMEDY if split == "train" else ENLARGED_NOTE,))
     highest = [int(picture.color.max()) if picture.spec.dtype == "uint16" else 0 for picture in pictures]
     if num_frames > 1:
         planes, highest = [np.concatenate(planes * (num_frames // len(planes)))], [max(highest)]
@@ -122,6 +120,12 @@ def decode(entry: Entry, config: DataConfig, split: Split, *, num_frames: int = 
         notes=tuple(note for of_file in notes for note in of_file),
         highest=highest,
     )
+
+
+def is_enlarged(plane: Pixels, picture: Picture) -> bool:
+    """Return whether a side of a picture was enlarged by more than `MOST_ENLARGED`; `plane` is (C, H, W)."""
+    sides: list[tuple[int, int]] = [(plane.shape[-2], picture.height), (plane.shape[-1], picture.width)]
+    return any(enlarged > MOST_ENLARGED * side for enlarged, side in sides)
 
 
 def warn_of_opacity(count: int, where: str) -> None:

@@ -145,8 +145,8 @@ def _require_square_halves(folder: Path) -> None:
     if first.width != 2 * first.height:
         raise DataError(
             f"{folder}: unknown layout: it has no folders a and b, and {first.source} is not twice as wide as high; "
-            "use --layout side_by_side if each file contains two halves; to create pairs from photographs, use "
-            "--degrade, for example --degrade mosaic, or the recipe restore"
+            "set layout side_by_side if each file contains two halves; to create pairs from photographs, use "
+            "`ganvas prepare`, or train with --degrade, for example --degrade mosaic"
         )
 
 
@@ -187,8 +187,8 @@ def _split_folder(config: DataConfig, split: Split) -> Path:
             f"them, or put pairs of equal stem and size into {split}/a and {split}/b"
         )
     raise DataError(
-        f"{folder} is not a folder; put the pictures there, create such folders with `ganvas prepare`, or use "
-        f'--split-file FILE, JSON {{"{split}": [names]}}'
+        f"{folder} is not a folder; put the pictures there, create such folders with `ganvas prepare`, or train "
+        f'with --split-file FILE, JSON {{"{split}": [names]}}'
     )
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from ganvas.errors import ConfigError
 from ganvas.methods import CycleGANConfig, Pix2PixConfig, SRResNetConfig
 from ganvas.methods.base import Method
-from ganvas.methods.config import Direction, Norm, ReceptiveField, Variant
+from ganvas.methods.config import ADD_THEIR_INPUT, Direction, Norm, ReceptiveField, Variant
 from ganvas.networks import (
     PAPER_DROPOUT_LAYERS,
     Compact,
@@ -117,10 +117,6 @@ def make_generator(
         upsampling=config.upsampling,
         residual=residual,
     )
-
-
-ADD_THEIR_INPUT = ("compact", "nafnet", "residual_unet")
-"""Generators that always add their input to their output."""
 
 
 def make_restoration(

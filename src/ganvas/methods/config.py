@@ -23,8 +23,8 @@ def check_frames(frames: int) -> None:
         raise ConfigError(f"frames {frames} must be an odd number from 1 to {MOST_FRAMES}")
 
 
-def check_weights(config: object, *names: str) -> None:
-    """Raise ConfigError if a weight is negative."""
+def check_not_negative(config: object, *names: str) -> None:
+    """Raise ConfigError if one of the settings is negative."""
     for name in names:
         if (value := getattr(config, name)) < 0:
             raise ConfigError(f"{name} {value} must not be negative")
@@ -34,7 +34,7 @@ SHARED = ("rrdb", "compact", "nafnet")
 """Generators of community restoration models."""
 RESTORATION = (*SHARED, "residual_unet")
 """Generators for restoration, without norms."""
-ADDING = ("compact", "nafnet", "residual_unet")
+ADD_THEIR_INPUT = ("compact", "nafnet", "residual_unet")
 """Generators that always add their input to their output."""
 MOST_LEVELS = 6
 """Largest number of downsamplings of a NAFNet or a residual U-Net."""
@@ -56,10 +56,24 @@ SETTINGS_OF: dict[str, tuple[str, ...]] = {
 """Generator -> the settings that some generators have and others lack."""
 
 
-def generator_settings() -> list[str]:
-    """Return the names of the settings on which the weights of a generator depend."""
-    special = {name for names in SETTINGS_OF.values() for name in names} - {"dropout", "residual_scale"}
-    return ["generator", "scale", "frames", "variant", "width", *sorted(special)]
+OF_DISCRIMINATORS = (
+    "receptive_field", "objective", "gradient_penalty", "spectral", "discriminator_width", "discriminator_norm",
+    "discriminator_scales",
+)  # fmt: skip
+"""Settings of discriminators."""
+OF_LOSSES = ("dropout", "loss", "content", "perceptual", "residual_scale", "patches", "temperature", "pool_size")
+"""Settings besides weights of losses that change neither the networks nor their shapes."""
+
+
+def differing_settings(theirs: Any, own: Any) -> list[str]:
+    """Return the settings on which the generators of two configs of a method depend and that differ."""
+    special = {name for names in SETTINGS_OF.values() for name in names}
+    used = set(SETTINGS_OF.get(getattr(theirs, "generator", ""), special))
+    used &= set(SETTINGS_OF.get(getattr(own, "generator", ""), special))
+    others = {*OF_DISCRIMINATORS, *OF_LOSSES, *(special - used)}
+    names = [name for name in vars(own) if name not in others and not name.endswith("_weight")]
+    pairs = [(name, getattr(theirs, name), getattr(own, name)) for name in names]
+    return [f"{name} {there}, not {here}" for name, there, here in pairs if there != here]
 
 
 def idle_settings(method: Any) -> dict[str, str]:
@@ -70,17 +84,20 @@ def idle_settings(method: Any) -> dict[str, str]:
         others = {name for names in SETTINGS_OF.values() for name in names} - set(SETTINGS_OF[generator])
         found = dict.fromkeys(others, f"generator {generator}")
     if getattr(method, "adversarial_weight", 1.0) == 0:
-        judged = ("receptive_field", "discriminator_width", "objective", "gradient_penalty", "discriminator_scales")
-        found |= dict.fromkeys(judged, "adversarial_weight 0")
+        found |= dict.fromkeys(OF_DISCRIMINATORS, "adversarial_weight 0")
     elif hasattr(method, "receptive_field"):
         found.pop("norm", None)  # the discriminator has it too
     if getattr(method, "objective", "wasserstein") != "wasserstein":
-        found["gradient_penalty"] = f"objective {method.objective}"
+        found.setdefault("gradient_penalty", f"objective {method.objective}")
+    if getattr(method, "critic", "patch") == "global":
+        found["receptive_field"] = "critic global"
+    if None not in (getattr(method, "cycle_weight_a", None), getattr(method, "cycle_weight_b", None)):
+        found["cycle_weight"] = "cycle_weight_a and cycle_weight_b"
     if getattr(method, "perceptual", "") == "none":
         found["perceptual_weight"] = "perceptual none"
     if getattr(method, "enhancers", 1) == 0:
         found.setdefault("enhancer_blocks", "enhancers 0")
-    if generator in ADDING:
+    if generator in ADD_THEIR_INPUT:
         found["residual"] = f"generator {generator}, which always adds its input"
     return {name: reason for name, reason in found.items() if hasattr(method, name)}
 

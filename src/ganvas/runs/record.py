@@ -330,7 +330,7 @@ def load_weights(method: Method, weights: Mapping[str, Tensor], *, source: Path)
         where = "missing from" if odd[0] in targets else "unknown in"
         raise RunError(
             f"{source}: weight {odd[0]} is {where} the snapshot ({len(odd)} such): it is of a run with another "
-            "generator; use the settings that run.json of that run lists"
+            "generator; use the settings of that run"
         )
     for name, target in targets.items():
         check_like(name, weights[name], target, source)

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, optim
 
-from ganvas.errors import DivergenceError, RunError
+from ganvas.errors import DivergenceError, GanvasError, RunError
 from ganvas.methods.base import Method, build
-from ganvas.methods.config import generator_settings, idle_settings
+from ganvas.methods.config import differing_settings
 from ganvas.runs.folder import STATE_NAME, Checkpoint, Counters, read_checkpoint
 from ganvas.runs.published import is_published, run_name
 from ganvas.runs.record import (
@@ -248,10 +248,11 @@ def build_state(
     )
     if config.training.start_from is not None and not is_resumed:
         snapshot = find_snapshot(config.training.start_from)
+        weights, _ = read_snapshot(snapshot)
         try:
-            load_weights(method, read_snapshot(snapshot)[0], source=snapshot)
+            load_weights(method, weights, source=snapshot)
         except RunError as error:
-            raise explained(error, config.training.start_from, config.method) from error
+            raise name_differences(error, config.training.start_from, config, dataset) from error
     place(method, processes.device, config.training)
     parts = {"batch_size": config.training.batch_size, "accumulate": config.training.accumulate}
     warn_of_batch_norm(method, processes, **parts)
@@ -259,14 +260,24 @@ def build_state(
     return TrainingState(method, optimizers, Average(method, config.training.ema_half_life), LossMeter(processes))
 
 
-def explained(error: RunError, start: Path, method: object) -> RunError:
-    """Return the error with the settings in which the generators of the run to start from differ."""
-    there = read_run_record(start).method
-    both = [name for name in generator_settings() if hasattr(method, name) and hasattr(there, name)]
-    idle = idle_settings(method).keys() & idle_settings(there).keys()
-    pairs = [(name, getattr(there, name), getattr(method, name)) for name in both if name not in idle]
-    differing = [f"{name} {theirs}, not {own}" for name, theirs, own in pairs if own != theirs]
-    return RunError(f"{error}\n{start} has {'; '.join(differing)}") if differing else error
+def name_differences(error: RunError, start: Path, config: RunConfig, dataset: Dataset) -> RunError:
+    """Return the error with what differs from the run to start from: method, channels, generator or crops."""
+    try:
+        record = read_run_record(start)
+    except GanvasError:
+        return error
+    kinds = [type(each).__name__.removesuffix("Config") for each in (record.method, config.method)]
+    channels = [(record.input.channels, record.output.channels)]
+    channels += [(dataset.input_spec.channels, dataset.output_spec.channels)]
+    if kinds[0] != kinds[1]:
+        differing = [f"method {kinds[0]}, not {kinds[1]}"]
+    else:
+        differing = differing_settings(record.method, config.method)
+    if channels[0] != channels[1]:
+        differing.append(f"{channels[0][0]} to {channels[0][1]} channels, not {channels[1][0]} to {channels[1][1]}")
+    if not differing and record.image_size != config.data.crop_size:
+        differing = [f"crop_size {record.image_size}, not {config.data.crop_size}"]
+    return RunError(f"{error}\n{run_name(start)} has {'; '.join(differing)}") if differing else error
 
 
 def load_optimizer(optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], path: Path) -> None:

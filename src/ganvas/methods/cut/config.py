@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, ReceptiveField, check_weights
+from ganvas.methods.config import Norm, ReceptiveField, check_not_negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class CUTConfig:
             raise ConfigError("width, discriminator_width, projection and residual_blocks must be at least 1")
         if self.patches < 2:
             raise ConfigError(f"patches {self.patches} must be at least 2, because each is compared with the others")
-        check_weights(self, "contrast_weight", "identity_weight")
+        check_not_negative(self, "contrast_weight", "identity_weight")
         if self.contrast_weight + self.identity_weight == 0:
             raise ConfigError(
                 "contrast_weight and identity_weight are both 0, so that nothing ties the output to the input: set one "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant, check_weights
+from ganvas.methods.config import Domain, Norm, ReceptiveField, Variant, check_not_negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class CycleGANConfig:
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
         sides = [name for name in ("cycle_weight_a", "cycle_weight_b") if getattr(self, name) is not None]
-        check_weights(self, "cycle_weight", *sides, "identity_weight", "pool_size")
+        check_not_negative(self, "cycle_weight", *sides, "identity_weight", "pool_size")
         if self.identity_weight > 0 and not any(self.cycle_weights.values()):
             raise ConfigError("identity_weight is relative to the cycle weights, which are 0: set both, or neither")
         if self.depth is not None and not 1 <= self.depth <= 10:

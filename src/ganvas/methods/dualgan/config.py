@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, ReceptiveField, check_weights
+from ganvas.methods.config import Norm, ReceptiveField, check_not_negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,6 @@ class DualGANConfig:
                 f"a Wasserstein critic needs clip ({self.clip}) or gradient_penalty ({self.gradient_penalty}): "
                 "make one positive and the other 0"
             )
-        check_weights(self, "recovery_weight_a", "recovery_weight_b")
+        check_not_negative(self, "recovery_weight_a", "recovery_weight_b")
         if self.depth is not None and not 1 <= self.depth <= 10:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")

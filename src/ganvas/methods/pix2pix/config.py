@@ -13,7 +13,7 @@ from ganvas.methods.config import (
     RestorationSizes,
     Variant,
     check_frames,
-    check_weights,
+    check_not_negative,
 )
 
 
@@ -68,9 +68,13 @@ class Pix2PixConfig(RestorationSizes):
         check_frames(self.frames)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout {self.dropout} must lie in [0, 1)")
-        check_weights(self, "gradient_penalty")
-        check_weights(self, "adversarial_weight", "l1_weight")
-        if self.adversarial_weight + self.l1_weight == 0:
+        check_not_negative(self, "gradient_penalty", "adversarial_weight", "l1_weight")
+        if not self.has_loss:
             raise ConfigError("adversarial_weight and l1_weight are both 0, so that no loss is left: set one of them")
         if self.depth is not None and not 1 <= self.depth <= 10:
             raise ConfigError(f"depth {self.depth} must lie in 1..10")
+
+    @property
+    def has_loss(self) -> bool:
+        """Return whether a loss has a positive weight."""
+        return self.adversarial_weight > 0 or self.l1_weight > 0

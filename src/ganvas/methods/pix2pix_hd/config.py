@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, Objective, check_weights
+from ganvas.methods.config import Norm, Objective, check_not_negative
 from ganvas.methods.pix2pix.config import Pix2PixConfig
 
 Perceptual = Literal["none", "vgg19", "vgg16"]
@@ -50,7 +50,7 @@ class Pix2PixHDConfig(Pix2PixConfig):
     """Weight of the L1 loss on pixels; pix2pixHD has none."""
 
     def __post_init__(self) -> None:
-        check_weights(self, "feature_weight", "perceptual_weight")
+        check_not_negative(self, "feature_weight", "perceptual_weight")
         if self.adversarial_weight == 0 and self.feature_weight > 0:
             raise ConfigError(
                 "feature matching needs the discriminators, which adversarial_weight 0 removes: set feature_weight to "
@@ -72,3 +72,8 @@ class Pix2PixHDConfig(Pix2PixConfig):
             )
         if self.enhancers and self.generator != "resnet":
             raise ConfigError(f"local enhancers need the generator resnet, not {self.generator}: set enhancers to 0")
+
+    @property
+    def has_loss(self) -> bool:
+        """Return whether a loss has a positive weight; the perceptual loss can be the only one."""
+        return super().has_loss or (self.perceptual != "none" and self.perceptual_weight > 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import check_weights
+from ganvas.methods.config import check_not_negative
 from ganvas.methods.srresnet.config import SRResNetConfig
 
 
@@ -34,7 +34,7 @@ class RealESRGANConfig(SRResNetConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_weights(self, "pixel_weight", "perceptual_weight", "adversarial_weight")
+        check_not_negative(self, "pixel_weight", "perceptual_weight", "adversarial_weight")
         if self.pixel_weight == self.adversarial_weight == 0 and not self.has_perceptual_loss:
             raise ConfigError("the weights of all losses are 0: nothing would be learned")
         if self.discriminator_width < 1:

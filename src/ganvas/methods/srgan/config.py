@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import check_weights
+from ganvas.methods.config import check_not_negative
 from ganvas.methods.srresnet.config import SRResNetConfig
 
 Content = Literal["vgg19-5,4", "vgg19-2,2", "vgg16-5,3", "vgg16-2,2", "pixels"]
@@ -39,7 +39,7 @@ class SRGANConfig(SRResNetConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_weights(self, "content_weight", "pixel_weight", "adversarial_weight")
+        check_not_negative(self, "content_weight", "pixel_weight", "adversarial_weight")
         if max(self.content_weight, self.pixel_weight, self.adversarial_weight) == 0:
             raise ConfigError("content_weight, pixel_weight and adversarial_weight are all 0: there is no loss")
         if self.discriminator_width < 1:

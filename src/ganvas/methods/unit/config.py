@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ganvas.errors import ConfigError
-from ganvas.methods.config import Norm, check_weights
+from ganvas.methods.config import Norm, check_not_negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,6 @@ class UNITConfig:
             )
         if self.discriminator_shared_layers < 0:
             raise ConfigError(f"discriminator_shared_layers {self.discriminator_shared_layers} must not be negative")
-        check_weights(self, "adversarial_weight", "kl_weight", "reconstruction_weight", "cycle_weight")
+        check_not_negative(self, "adversarial_weight", "kl_weight", "reconstruction_weight", "cycle_weight")
         if self.adversarial_weight == 0:
             raise ConfigError("adversarial_weight must be positive: no other loss trains the translations")
