@@ -51,7 +51,7 @@ L1_ALONE: dict[str, Changes] = {
         "training": {"learning_rate": 1e-3, "precision": "float32", "ema_half_life": 0.0},
     },
 }
-"""Variants of the demo's first run; the last one is the demo as it was before."""
+"""Variants of the demo's first run; the last one has the network, precision and data of an earlier demo."""
 ADVERSARIAL: dict[str, Changes] = {
     "demo, adversarial": {},
     "weight .25": {"method": {"adversarial_weight": 0.25}},
@@ -144,8 +144,8 @@ def main() -> None:
     out = given.out.absolute()
     if not (out / "masks").exists():
         unpack(out)
-        copy_one_size(out)
         cover_all(out)
+    copy_one_size(out)
     jobs = [Job(variant, out, given.minutes) for variant in dict.fromkeys(["demo", *given.variants])]
     trained: dict[str, dict[str, float]] = {}
     for stage in (L1_ALONE, ADVERSARIAL):  # the second starts from a run of the first
