@@ -149,6 +149,12 @@ def test_the_perceptual_loss_by_hand(vgg: list[str]) -> None:
     assert method.generator.first.conv.weight.grad.abs().max() > 0
 
 
+def test_the_perceptual_loss_can_be_the_only_one(vgg: list[str]) -> None:
+    method, batch = made(perceptual="vgg16", adversarial_weight=0.0, feature_weight=0.0)
+    (turn,) = method.training_step(batch, Progress(0, 0))
+    assert (turn.player, set(turn.losses), vgg) == ("generator", {"perceptual"}, ["vgg16"])
+
+
 def test_weights_that_are_nowhere_name_the_settings_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(record: object) -> None:
         raise WeightsError(f"{record.title}: not found")  # type: ignore[attr-defined]
@@ -186,6 +192,7 @@ def test_networks_that_do_not_fit_are_refused(options: dict[str, object], channe
         ({"enhancers": 1, "generator": "unet"}, "need the generator resnet, not unet"),
         ({"feature_weight": -1.0}, "must not be negative"),
         ({"adversarial_weight": 0.0, "l1_weight": 1.0}, "set feature_weight to 0"),
+        ({"adversarial_weight": 0.0, "feature_weight": 0.0}, "no loss is left"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options: dict[str, object], reason: str) -> None:
