@@ -3,10 +3,10 @@
     python benchmarks/adaptation.py --data ../shared/data/digits --out adaptation.json --seeds 5 --threads 1
 
 The protocol of the papers: the seed draws 2,000 MNIST and 1,800 USPS digits, only the labels of the source are used,
-and the accuracy is measured on the remaining digits of the target. The labels of the target select nothing: each
-training ends after a fixed number of steps. MNIST means the 10,000 digits of t10k.
+and the accuracy is measured on the remaining digits of the target. The labels of the target are not used for model
+selection: each training run ends after a fixed number of steps. MNIST here means its 10,000 test digits (t10k).
 
-The output file records finished trainings, which are not repeated; after an interruption, the same command resumes.
+The output file records finished training runs, which are not repeated; after an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ NOTES = (
     "1,800, both as the best of a training by the target's labels (USAGE_PYTORCH.md), so UNIT's are probably of all.",
 )
 LOOKED_AT_EVERY = 250
-"""Interval in steps at which the accuracy is measured, for the best during training."""
+"""Number of steps between accuracy measurements, the best of which is recorded."""
 COLUMNS = {"accuracy": "accuracy", "best along the way": "best_accuracy", "on those drawn": "accuracy_on_drawn"}
-"""Heading -> key of a training's record."""
+"""Heading -> key in the record of a training run."""
 Record = dict[str, Any]
 
 
@@ -83,7 +83,7 @@ def run_one(
 
 
 def read_runs(out: Path, settings: dict[str, Record], drawn: dict[str, int]) -> list[Record]:
-    """Return the trainings of an earlier call.
+    """Return the training runs that an earlier command recorded.
 
     Raises:
         InputError: the file contains runs with other settings, or is not a record of this benchmark.
@@ -131,7 +131,7 @@ def summarize(runs: Sequence[Record]) -> Table:
 
 
 def run_all(given: argparse.Namespace) -> Table:
-    """Run the missing trainings, and write each result immediately."""
+    """Run the missing training runs, and write each result immediately."""
     chosen = {name: scaled(SETTINGS[name], width=given.width, steps=given.steps) for name in given.methods}
     settings = {name: asdict(made) for name, made in chosen.items()}
     drawn = dict(zip(NUM_DRAWN, given.drawn, strict=True))
@@ -152,11 +152,11 @@ def run_all(given: argparse.Namespace) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST's t10k files and usps_all.mat")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file, to which each training is appended")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to which each result is appended")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--targets", nargs="+", choices=list(NUM_DRAWN), default=list(NUM_DRAWN), help="adapted to")
-    parser.add_argument("--drawn", type=int, nargs=2, default=list(NUM_DRAWN.values()), help="digits of MNIST, of USPS")
+    parser.add_argument("--targets", nargs="+", choices=list(NUM_DRAWN), default=list(NUM_DRAWN), help="target domains")
+    parser.add_argument("--drawn", type=int, nargs=2, default=list(NUM_DRAWN.values()), help="digits drawn from each")
     parser.add_argument("--width", type=int, default=None, help="width of the generators; unset: each method's own")
     parser.add_argument("--steps", type=int, default=None, help="training steps; unset: each method's own")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,11 +1,11 @@
-"""Blur of a VAE compared with a VAE/GAN, on flowers and on digits: gradient energy, PSNR and a grid of each.
+"""Blur of a VAE compared with that of a VAE/GAN, on flowers and on digits: gradient energy, PSNR and a grid of each.
 
     python benchmarks/ancestors.py --data ../shared/data --out runs/ancestors
 
-Trains both on each set, measures on held-out pictures, and writes OUT/ancestors.json, OUT/ancestors.md, OUT/flowers.png
-and OUT/digits.png, and both without the real pictures (-made.png). After an interruption, the same command resumes.
-Networks are a quarter as wide as the paper's and trained for few steps: the figures show the difference, not the best
-quality of either. Takes half an hour to an hour of one core.
+Trains both methods on each set, measures them on held-out pictures, and writes OUT/ancestors.json, OUT/ancestors.md and
+the grids OUT/flowers.png and OUT/digits.png, each also without the real pictures (-made.png). After an interruption,
+the same command resumes. The networks are a quarter as wide as the paper's and trained for few steps: the figures show
+the difference, not the best quality of either. Takes half an hour to an hour of one core.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from ganvas.training.loop import train
 WIDTH = 16
 DIGITS_TRAINED, DIGITS_TESTED = 2000, 200
 DIGIT_SIDE = 32
-"""Side in pixels of a digit of 28 with a black border."""
+"""Side, in pixels, of a 28-pixel digit with its black border."""
 SHOWN = 7
 """Number of columns of a grid."""
 
@@ -58,7 +58,7 @@ class Subject:
     Attributes:
         data: folder and crops.
         pictures: number of training pictures.
-        images: number of images of a training.
+        images: number of training images seen in a run.
         batch_size: pictures per step.
         latent_size: size of a latent code.
         scale: scale of the grid.
@@ -200,11 +200,11 @@ def as_picture(image: Tensor, spec: PictureSpec) -> Picture:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with flowers and digits in it")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains flowers and digits")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", choices=SUBJECTS, default=[*SUBJECTS])
-    parser.add_argument("--images", type=int, help="images per training; unset: a number that suffices")
-    parser.add_argument("--gamma", type=float, default=1e-2, help="of VAE/GAN")
+    parser.add_argument("--images", type=int, help="images seen per training run; unset: a number that suffices")
+    parser.add_argument("--gamma", type=float, default=1e-2, help="gamma of the VAE/GAN")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()

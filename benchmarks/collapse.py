@@ -40,7 +40,7 @@ def run_all(*, seeds: int, steps: int) -> list[Trial]:
 
 
 def summarize(trials: Sequence[Trial]) -> list[dict[str, str | float]]:
-    """Return one row per target and game, in their first order: mean and deviation over the seeds."""
+    """Return one row per target and game, in order of first appearance: mean and deviation over the seeds."""
     groups = dict.fromkeys((trial.target, trial.game) for trial in trials)
     return [_row([trial for trial in trials if (trial.target, trial.game) == group]) for group in groups]
 

@@ -1,4 +1,4 @@
-"""Cost of `--compile` at the start, and its gain in each step.
+"""Start-up cost of `--compile`, and the time that it saves in each step.
 
     python benchmarks/compilation.py --out compilation.json
     python benchmarks/compilation.py --only "pix2pix 256, batch 1" --steps 20
@@ -64,9 +64,9 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=7, help="timed steps, after untimed ones")
+    parser.add_argument("--steps", type=int, default=7, help="number of timed steps, after the untimed ones")
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -2,9 +2,9 @@
 
     python benchmarks/coverage.py --data ../shared/data --out coverage.json
 
-Truth: the hand-drawn boxes of `benchmarks/zebra_boxes.json` (47 pictures, 94 zebras). A first region is that of the
-class map, before verification; a released one is the covered region when the classifier no longer recognizes the
-class. Needless is the share of the picture that is covered but outside every box.
+Truth: the hand-drawn boxes of `benchmarks/zebra_boxes.json` (47 pictures, 94 zebras). The first region is that of
+the class map, before verification; the released region is the one that is covered when the classifier no longer
+recognizes the class. The needless share is the part of the picture that is covered but lies outside every box.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that contains horse2zebra")
     parser.add_argument("--classifier", default="imagenet")
     parser.add_argument("--class-name", default="zebra")
-    parser.add_argument("--released", type=float, nargs="*", default=[COVERAGE], help="values of --coverage")
+    parser.add_argument("--released", type=float, nargs="*", default=[COVERAGE], help="values of --coverage to measure")
     parser.add_argument("--out", type=Path, default=Path("coverage.json"))
     given = parser.parse_args()
     truth = json.loads(BOXES.read_text(encoding="utf-8"))["boxes"]

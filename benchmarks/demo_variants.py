@@ -133,8 +133,8 @@ def measure(job: Job, judge: LPIPS) -> dict[str, Scores]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=4.0, help="of processor time, for each variant")
-    parser.add_argument("--processes", type=int, default=1, help="number of simultaneous trainings, one thread each")
+    parser.add_argument("--minutes", type=float, default=4.0, help="minutes of processor time per variant")
+    parser.add_argument("--processes", type=int, default=1, help="simultaneous training runs, one thread each")
     parser.add_argument("--variants", nargs="+", default=[*L1_ALONE, *ADVERSARIAL], choices=[*L1_ALONE, *ADVERSARIAL])
     return parser.parse_args()
 

@@ -13,7 +13,8 @@ bombs   Small files that declare enormous contents: time and memory.
 disk    A disk that becomes full at every possible moment (a tmpfs, which needs root to mount): the error names the
         file, nothing is half written, and the same command succeeds once there is space.
 
-Commands run in forked children with a gate that passes everything. About 25 minutes on two cores; with --quick 2.
+Commands run in forked child processes whose content gate admits everything. Takes about 25 minutes on two cores, or 2
+with --quick.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from measure.machine import describe
 from measure.table import Row, Table, markdown
 
 SLOW = ("compare", "demo", "audit")
-"""Slow verbs, of which few runs are made; skipped in a quick campaign."""
+"""Slow verbs: tested with only a few runs, and not at all with --quick."""
 TIMED = ("evaluate", "benchmark", "audit", "compare", "demo")
 """Verbs whose outputs contain times, or scores of a training limited by time: only their file names are compared."""
 TERMINATED = (130, 0)
@@ -52,8 +53,8 @@ class Plan:
     Attributes:
         home: a temporary folder.
         seed: seed of all random numbers.
-        kills: number for each verb.
-        mutants: number for each format.
+        kills: number of kills per verb.
+        mutants: number of mutated files per format.
         verbs: verbs to kill and to run on a full disk.
         formats: formats of the mutated files.
     """
@@ -200,7 +201,7 @@ def _fill_disk(verb: str, plan: Plan, lab: Lab, disk: Path) -> tuple[Row, list[s
 
 
 def _fill(disk: Path, *, room: int) -> None:
-    """Fill the disk except for this many bytes."""
+    """Fill the disk, and leave `room` bytes free."""
     with (disk / "filler").open("wb") as file:
         file.write(bytes(max(shutil.disk_usage(disk).free - room, 0)))
 
@@ -220,11 +221,11 @@ def campaign(plan: Plan, parts: Sequence[str]) -> list[Table]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="JSON with all figures")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kills", type=int, help="kills per verb; default 40, with --quick 3")
-    parser.add_argument("--mutants", type=int, help="mutants per format; default 1000, with --quick 40")
+    parser.add_argument("--kills", type=int, help="kills per verb; unset: 40, with --quick 3")
+    parser.add_argument("--mutants", type=int, help="mutated files per format; unset: 1000, with --quick 40")
     parser.add_argument("--verbs", nargs="+", help="verbs to test; unset: all, with --quick those that take seconds")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--quick", action="store_true")

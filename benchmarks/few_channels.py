@@ -2,8 +2,8 @@
 
     python benchmarks/few_channels.py --threads 2
 
-Forward and backward of the last layer of a ResNet and of a PatchGAN, with both in turn in one process; prints the
-medians and the ratio, round by round.
+Times the forward and backward pass of the last layer of a ResNet and of a PatchGAN, with both implementations in turn
+in one process; prints the median times, and the median and the range of the rounds' ratios.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python benchmarks/film_redaction.py ../shared/data/video --deface FOLDER
 
 The faces of film_faces.json were drawn by hand. A frame counts as covered if at least .95 of each of its faces is
-covered. `per frame` covers the detections in that frame, `hold` the covers that `ganvas.redaction` plans over time.
-FOLDER contains the imports of deface (`pip install --target FOLDER --no-deps deface opencv-python-headless tqdm imageio
-imageio-ffmpeg scikit-image lazy-loader networkx`); its detector and covering run in turn with ours on the same frames
-and size.
+covered. `per frame` covers the detections of each frame; `hold` applies the covers that `ganvas.redaction` plans over
+time. FOLDER contains deface and the packages that it imports (`pip install --target FOLDER --no-deps deface
+opencv-python-headless tqdm imageio imageio-ffmpeg scikit-image lazy-loader networkx`); its detection and covering run
+in turn with ours on the same frames, at the same size.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def planned(
 
 
 def accuracy(faces: dict[str, list[list[int]]], regions: Callable[[int], Mask]) -> dict[str, Any]:
-    """Return the frames with a face, how many are covered, the least share of a face, and the needless share."""
+    """Return frames with a face, how many are covered, the lowest covered share of a face, and the needless share."""
     least, needless = [], []
     for number, boxes in faces.items():
         region = regions(int(number))
@@ -115,7 +115,7 @@ def theirs(frames: Frames, network: Any, module: Any) -> None:
 
 
 def load_centerface(folder: Path, *, one_thread: bool) -> tuple[Any, Any]:
-    """Return deface's detector and the module of its covering."""
+    """Return deface's detector, and its module that covers faces."""
     sys.path.append(str(folder))
     module, network = importlib.import_module("deface.deface"), importlib.import_module("deface.centerface")
     import onnxruntime
@@ -161,11 +161,11 @@ def main() -> int:
     parser.add_argument("films", type=Path, help="folder with the films")
     parser.add_argument("--margin", type=float, default=DetectionConfig().margin)
     parser.add_argument("--hold", type=float, default=TrackingConfig().hold)
-    parser.add_argument("--deface", type=Path, help="folder with deface's requirements; unset: no timing")
+    parser.add_argument("--deface", type=Path, help="folder with deface and its imports; unset: no timing")
     parser.add_argument("--timed", type=int, default=40, help="frames in each round of the timing")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--one-thread", action="store_true", help="processor time on one thread instead of seconds")
+    parser.add_argument("--one-thread", action="store_true", help="processor time on one thread, not wall time")
     parser.add_argument("--only-timing", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("film_redaction.json"))
     given = parser.parse_args()

@@ -4,11 +4,12 @@
     python benchmarks/film_restoration.py ../shared/data/video/bikes.mp4 --out runs/bikes --minutes 8
 
 The last 15 % of the frames are held out, and the rest is used for training; if the film has a single scene, the
-held-out frames show the same scene. An 8-pixel mosaic is restored by pix2pix (recipe `restore`, narrower), a reduction
-by 4 is enlarged by SRResNet. Runs with one frame and with three differ only in `frames`. They train on the same number
-of crops, because minutes on a shared machine are not comparable; with --minutes all runs train at the same time with
-one thread each, so that each gets the same share of the machine. Flicker is the warp error of consecutive frames along
-the optical flow of the original film. After an interruption, the same command resumes. Writes film_restoration.json.
+held-out frames show the same scene. pix2pix (a narrower version of recipe `restore`) restores an 8-pixel mosaic, and
+SRResNet enlarges frames that were downsampled by 4. Runs with one frame and with three differ only in `frames`. They
+train on the same number of crops, because minutes on a shared machine are not comparable; with --minutes all runs train
+at the same time with one thread each, so that each gets the same share of the machine. Flicker is the warp error of
+consecutive frames along the optical flow of the original film. After an interruption, the same command resumes. Writes
+film_restoration.json.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=8000, help="crops that each run sees")
+    parser.add_argument("--images", type=int, default=8000, help="number of training crops per run")
     parser.add_argument("--minutes", type=float, help="training minutes per run, instead of --images")
     parser.add_argument("--width", type=int, default=16, help="width of the networks")
     parser.add_argument("--crop", type=int, default=64)

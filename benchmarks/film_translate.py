@@ -1,11 +1,11 @@
-"""Speed of film translation, its share of time per stage, and memory for short and long films.
+"""Speed of film translation, share of the time per stage, and peak memory for short and long films.
 
     python benchmarks/film_translate.py ../shared/data/video/bunny.mp4 [--frames 50] [--memory 75 2000]
 
-Networks have random weights (seed 0), on which the time does not depend. `translate` is the whole command with an empty
-cache of scores; it includes loading the run and reading the result back. Then each stage is measured separately in
-processor time of all cores, which depends little on other programs. For memory, the film is downsampled to 96 x 64,
-repeated to each length and translated in a separate process, whose peak memory is compared.
+The networks have random weights (seed 0); the time does not depend on the weights. `translate` is the whole command
+with an empty score cache; it includes loading the run and reading the result back. Then the processor time of each
+stage is measured separately over all cores; it depends little on other programs. For memory, the film is downsampled to
+96 x 64, repeated to each length and translated in a separate process, whose peak memory is compared.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("film", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=50)
-    parser.add_argument("--memory", type=int, nargs="*", default=[75, 2000], help="lengths in frames")
+    parser.add_argument("--memory", type=int, nargs="*", default=[75, 2000], help="lengths of the films, in frames")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--child", type=Path, nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()

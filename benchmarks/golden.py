@@ -6,7 +6,7 @@
 `record` trains a small version of each recipe for 30 steps (one thread, float32, seed 0) and stores its losses and the
 hash of its final weights; then it translates, redacts, prepares, locates and imports a fixed set of pictures and stores
 the hash of each output file. `compare` does the same and lists every difference; the exit code is 1 if there is one.
-Records are comparable only on the same machine, because other vector instructions round differently.
+Records are comparable only on the same machine, because different vector instructions round differently.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ OWN: dict[str, dict[str, Any]] = {
     "cogan_port": {"width": 64},
     "pix2pix_hd": {"receptive_field": 16},
 }
-"""Settings of single recipes."""
+"""Settings of individual recipes."""
 FORGETTABLE = ("seconds", "images_per_second", "time", "minutes", "memory")
-"""Parts of the names of figures that differ between runs."""
+"""Fragments of the names of values that differ between runs, such as times."""
 Record = dict[str, Any]
 
 
@@ -50,8 +50,8 @@ def main() -> int:
     """Record or compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["record", "compare"])
-    parser.add_argument("file", type=Path, help="JSON")
-    parser.add_argument("--only", nargs="+", default=list(RECIPES), help="recipes")
+    parser.add_argument("file", type=Path, help="JSON file of the record")
+    parser.add_argument("--only", nargs="+", default=list(RECIPES), help="recipes to train")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Growth of time and memory with the sizes of picture, batch and data set, for docs/experiments.md.
+"""Growth of time and memory with the size of the picture, the batch and the data set, for docs/experiments.md.
 
     python benchmarks/growth.py --out growth.json --figures docs/figures
     python benchmarks/growth.py --only data --quick
 
-Every point is measured in a separate process. Takes about 25 minutes on two cores; with --quick 3. The pictures are
+Every point is measured in a separate process. Takes about 25 minutes on two cores, or 3 with --quick. The pictures are
 generated smooth color patterns. The largest data set has 100 of them under 100,000 names: each name is read, decoded
 and passed to the content gate, whose score cache contains the 100 pictures.
 """
@@ -48,7 +48,7 @@ class Plan:
 
     Attributes:
         work: a temporary folder.
-        largest: of `SIZES`, `BATCHES` and `ENTRIES`, how many to go through.
+        largest: how many of `SIZES`, `BATCHES` and `ENTRIES` to measure.
         figures: a folder for plots, or None.
     """
 
@@ -139,10 +139,10 @@ def grow_data(plan: Plan, table: Table) -> None:
 
 
 GROWTHS: dict[str, tuple[str, Callable[[Plan, Table], None]]] = {
-    "picture": ("Growth with the picture", grow_picture),
+    "picture": ("Growth with the picture size", grow_picture),
     "tiled": ("Growth of tiled translation", grow_tiled),
-    "batch": ("Growth with the batch", grow_batch),
-    "data": ("Growth with the data set", grow_data),
+    "batch": ("Growth with the batch size", grow_batch),
+    "data": ("Growth with the size of the data set", grow_data),
 }
 
 
@@ -224,11 +224,11 @@ def number(value: object) -> float:
 def main() -> int:
     """Run the measurements, print their tables, and write the JSON and the plots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--figures", type=Path, help="folder for growth-picture.svg, growth-batch.svg, growth-data.svg")
     parser.add_argument("--only", choices=GROWTHS, action="append", help="part to run; may be given more than once")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--quick", action="store_true", help="leave out the two largest of each")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
+    parser.add_argument("--quick", action="store_true", help="leave out the two largest sizes of each part")
     given = parser.parse_args()
     from measure.machine import describe
 

@@ -76,12 +76,12 @@ def draw(record: Path, figure: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", choices=LAY_OUT)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with flowers and digits")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains flowers and digits")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100, help="maximum number of pictures per kind")
     parser.add_argument("--minutes", type=float, default=0.0, help="training minutes per restorer; 0: no restorers")
     parser.add_argument("--steps", type=int, default=800, help="training steps of the small classifier")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     parser.add_argument("--figures", type=Path, help="a folder for the plot")
     given = parser.parse_args()
     if given.threads:

@@ -2,10 +2,11 @@
 
     python benchmarks/kept_digits.py --data ../shared/data/digits --out runs/kept --minutes 10 --threads 1
 
-Trains each method by its recipe on 2,000 digits of MNIST and 1,800 of USPS without their labels, 64x64, half the width,
-no mirroring, the same minutes for all. A network trained on labeled digits of the other set then classifies the
-translations of 300 held-out digits of each set. References are the other set's own digits, and the untranslated digits,
-the result of a translation that changes nothing; chance is 10 %. After an interruption, the same command resumes.
+Trains each method by its recipe on 2,000 digits of MNIST and 1,800 of USPS without their labels, at 64x64 pixels, with
+half the width of the recipe and without mirroring, for the same number of minutes. A network trained on labeled digits
+of the other set then classifies the translations of 300 held-out digits of each set. The references are the other set's
+own digits, and the untranslated digits, as a translation that changes nothing would return them; chance is 10 %. After
+an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ EVERY = 20_000
 
 
 def enlarged(digits: Digits) -> list[Rgb]:
-    """Return (64, 64, 3) each: 28 pixels with a border of 2, enlarged twice."""
+    """Return each digit as (64, 64, 3): 28 pixels with a border of 2, upsampled by 2."""
     bordered = functional.pad(digits.images, [2] * 4, value=-1.0)
     large = functional.interpolate(bordered, (SIDE, SIDE), mode="bilinear", align_corners=False)
     levels = ((large + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -157,9 +158,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=["domain_gan", "discogan", "cyclegan"])
     parser.add_argument("--minutes", type=float, default=10.0, help="training minutes per method")
-    parser.add_argument("--encoder-after", type=int, default=40_000, help="images before the encoder trains")
+    parser.add_argument("--encoder-after", type=int, default=40_000, help="images seen before the encoder trains")
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)

@@ -88,8 +88,8 @@ def main() -> int:
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--whole", type=int, default=256, help="side of the part that is also enlarged in one piece")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)

@@ -60,7 +60,7 @@ class Photo:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds horse2zebra")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains horse2zebra")
     parser.add_argument("--classifier", default="imagenet")
     parser.add_argument("--class-name", default="zebra")
     parser.add_argument("--out", type=Path, default=Path("localization.json"))

@@ -4,7 +4,7 @@
 
 For each block size: the mosaic itself, bicubic interpolation of its block means, pix2pix on the mosaic (L1; L1 and GAN,
 recipe `restore`), and SRResNet and SRGAN on the block means (recipes `srresnet_modern` and `srgan_modern`, which starts
-from the former). Each is trained for the same minutes on the same flowers, with the split of quality.py. The measured
+from the former). Each is trained for the same time on the same flowers, with the split of quality.py. The measured
 seconds are those of a translation, including the content gate before and after it. After an interruption, the same
 command resumes. Writes mosaic.json and a grid for each block size.
 """
@@ -68,7 +68,7 @@ def configs(block: int, given: argparse.Namespace) -> dict[str, RunConfig]:
 
 
 def with_budget(name: str, config: RunConfig, given: argparse.Namespace, block: int) -> RunConfig:
-    """Return the run with the minutes, at a constant rate, as its epochs are unknown; SRGAN starts from SRResNet."""
+    """Return the run with the time limit, at a constant rate, as epochs are unknown; SRGAN starts from SRResNet."""
     training = replace(
         timed(config, given.minutes, EVERY), epochs=100_000.0, ema_half_life=3000.0, constant_fraction=1.0
     )
@@ -83,7 +83,7 @@ def run_of(name: str, out: Path, block: int) -> Path:
 
 
 def ways(block: int, given: argparse.Namespace) -> tuple[dict[str, Way], dict[str, Any]]:
-    """Return all methods, after training the missing ones, and the cost of the trainings."""
+    """Train the missing methods; return all methods, and the cost of each training run."""
     found: dict[str, Way] = {
         "nearest": lambda picture: mosaic(picture, block),
         "bicubic": lambda picture: bicubic_resize(block_means(picture, block), *picture.shape[:2]),
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="width of SRResNet and SRGAN")
     parser.add_argument("--num-blocks", type=int, default=8, help="blocks of SRResNet and SRGAN")
     parser.add_argument("--pictures", type=int, default=51, help="number of held-out flowers to measure")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     given = parser.parse_args()
     if given.threads:
         torch.set_num_threads(given.threads)

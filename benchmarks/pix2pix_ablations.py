@@ -1,4 +1,4 @@
-"""Ablations of pix2pix at equal minutes over several seeds, and pix2pixHD against pix2pix.
+"""Ablations of pix2pix after equal training times with several seeds, and pix2pixHD compared with pix2pix.
 
     python benchmarks/pix2pix_ablations.py --data ../shared/data/facades --out runs/ablations --minutes 8
     python benchmarks/pix2pix_ablations.py --compare hd --data ../shared/data/facades --out runs/hd --minutes 8
@@ -10,9 +10,9 @@ pix2pix, without and with the perceptual loss on VGG16; and pix2pixHD with its o
 
 Every variant trains for the same processor time of one core, --processes at a time, seed by seed, so that an
 interrupted command leaves complete comparisons; the same command then resumes. A variant that is finished with these
-settings is not trained again; more --minutes extend every run. The metrics on the held-out pictures are L1, PSNR, LPIPS
-and the Frechet distance of features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json, ablations.md and
-grid.png.
+settings is not trained again; a larger --minutes extends every run. The metrics on the held-out pictures are L1, PSNR,
+LPIPS and the Frechet distance of features of EfficientNet-lite0. Writes OUT/results/*.json, ablations.json,
+ablations.md and grid.png.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ MEASURES = (
     Measure(name="frechet", caption=FRECHET),
 )
 QUIET = {"checkpoint_every": 10**9, "validate_every": 10**9, "sample_every": 10**9, "validation_pictures": 1}
-"""Settings without checkpoints, validations and previews during the minutes."""
+"""Settings without checkpoints, validations and previews during the training time."""
 NUM_SHOWN = 6
 SMALLEST_FOR_THREE = 93
 """Smallest crop side for three discriminator scales of 70 pixels; smaller crops have two, as in the released code."""
@@ -325,14 +325,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--compare", choices=("ablations", "hd"), default="ablations")
     parser.add_argument("--task", choices=("facades", "restore"), default="facades")
     parser.add_argument("--minutes", type=float, default=8.0, help="training minutes per variant and seed")
-    parser.add_argument("--images", type=int, help="stop a training after this many images, if that is earlier")
+    parser.add_argument("--images", type=int, help="stop a training run after this many images, if that is earlier")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="only these variants")
     parser.add_argument("--width", type=int, default=32, help="width of generators and discriminators")
     parser.add_argument("--size", type=int, help="crop side in pixels; unset: 256, and 64 for restore")
     parser.add_argument("--depth", type=int, help="depth of the U-Net; unset: what the size allows, 4 for restore")
     parser.add_argument("--pictures", type=int, default=200, help="maximum number of pictures to measure")
-    parser.add_argument("--processes", type=int, default=1, choices=(1, 2), help="trainings at a time")
+    parser.add_argument("--processes", type=int, default=1, choices=(1, 2), help="simultaneous training runs")
     given = parser.parse_args()
     given.size = given.size or SIZES[given.task]
     given.depth = given.depth or (4 if given.task == "restore" else None)

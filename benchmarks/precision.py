@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, help="folder for the figures; unset: no figures")
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)

@@ -6,7 +6,7 @@
 Every row is a step on the whole batch: by one process with one thread, by one process with N threads, and under
 torchrun by N processes with one thread each. Rounds alternate between the rows, each in separate processes. On a
 machine with GPUs each process has one GPU, and the row with N threads is left out. Takes about 25 minutes on two cores,
-6 with --only pix2pix.
+or 6 with --only pix2pix.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Team:
 
 
 def main() -> int:
-    """Measure every work in every precision, print a table, and write the JSON."""
+    """Measure every workload in every precision, print a table, and write the JSON."""
     given = parse()
     if given.child:
         work_child(json.loads(given.child))
         return 0
-    table = Table("Training step on several processes", notes=list(NOTES))
+    table = Table("Training step with several processes", notes=list(NOTES))
     for work in given.only:
         for precision in PRECISIONS:
             try:
@@ -91,13 +91,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="timed steps per round, after two untimed ones")
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def rows(work: str, precision: str, given: argparse.Namespace) -> list[Row]:
-    """Return a row for each team."""
+    """Return a row for each combination of processes and threads."""
     number, gpu = given.processes, device().type == "cuda"
     teams = [Team(1, 1), *([] if gpu else [Team(1, number)]), Team(number, 1)]
     found: dict[Team, list[dict[str, float]]] = {team: [] for team in teams}

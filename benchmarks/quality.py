@@ -110,7 +110,7 @@ def write_split(data: Path, out: Path) -> Path:
 
 
 def bicubic_of_mosaic(given: Tensor) -> Tensor:
-    """Interpolate the block means of a mosaic (1, C, H, W) to its size, bicubic (a = -0.5) and antialiased."""
+    """Upsample the block means of a mosaic (1, C, H, W) to its size: bicubic (a = -0.5), antialiased."""
     height, width = given.shape[-2:]
     means = functional.avg_pool2d(given, BLOCK, ceil_mode=True, count_include_pad=False)
     size = (means.shape[-2] * BLOCK, means.shape[-1] * BLOCK)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0, help="training minutes for each run of the experiment")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     chosen = parser.parse_args()
     if chosen.threads:
         torch.set_num_threads(chosen.threads)

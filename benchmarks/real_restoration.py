@@ -7,7 +7,7 @@ All methods have the same generator, Compact, and train on the same photographs 
 BSDS500) for the same processor time of one core, half of it with L1 alone and half with their adversarial losses:
 
     srgan                 recipe `srgan_modern`, on pictures downsampled by bicubic interpolation
-    srgan_second_order    the same losses on the second-order degradation, to separate both effects (on request)
+    srgan_second_order    the same losses on the second-order degradation, to separate the two effects (on request)
     real_restoration      recipes `real_restoration_l1` and `real_restoration`
 
 They are measured on BSD100 and on held-out flowers, under two degradations that no training uses: `held` (see below)
@@ -271,7 +271,7 @@ def tables(rows: list[dict[str, Any]]) -> list[Table]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with flowers, bsds500 and sr")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains flowers, bsds500 and sr")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0, help="training minutes per method, both stages together")
     parser.add_argument("--processes", type=int, default=1, help="methods trained at the same time, one thread each")

@@ -1,8 +1,8 @@
-"""Results of redaction on pictures with and without a class: numbers of changed and of passing pictures, covered area.
+"""Redaction of pictures with and without a class: number of pictures changed, number that pass, and covered area.
 
     python benchmarks/redaction.py ../shared/data/horse2zebra/testB --classifier imagenet --class-name zebra
 
-Writes only the JSON; pictures are covered in memory.
+Writes only a JSON file; the pictures are covered in memory.
 """
 
 from __future__ import annotations

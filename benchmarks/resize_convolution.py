@@ -1,8 +1,9 @@
-"""Resize-convolution computed as one transposed convolution, compared with enlarging and then convolving.
+"""Resize-convolution computed as one transposed convolution, compared with upsampling followed by a convolution.
 
     python benchmarks/resize_convolution.py --threads 2
 
-A training step of the demo's U-Net, both variants in turn in one process; prints medians, and the ratio of each round.
+Times a training step of the demo's U-Net, with both variants in turn in one process; prints the median times, and the
+median and the quartiles of the rounds' ratios.
 """
 
 from __future__ import annotations

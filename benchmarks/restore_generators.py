@@ -154,7 +154,7 @@ def write_grid(columns: dict[str, list[Tensor]], path: Path) -> None:
 
 
 def compare(minutes: float, given: argparse.Namespace, judge: LPIPS) -> dict[str, list[Any]]:
-    """Return candidate -> rows, for trainings of this many minutes."""
+    """Return candidate -> rows, for training runs of this many minutes."""
     data = candidates(given)["unet"].data
     cache = build_cache(data, "test", cache_folder() / "pictures")
     pairs = list(evaluation_pairs(cache, data))[: given.pictures]
@@ -188,9 +188,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder flowers")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 10.0, 60.0], help="of training")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 10.0, 60.0], help="minutes of training")
     parser.add_argument("--candidates", nargs="+", default=["unet", "residual_unet", "half_size", "nafnet", "compact"])
-    parser.add_argument("--processes", type=int, default=1, help="trainings at the same time, one thread each")
+    parser.add_argument("--processes", type=int, default=1, help="simultaneous training runs, one thread each")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=51, help="number of held-out flowers to measure")

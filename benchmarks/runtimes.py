@@ -1,4 +1,4 @@
-"""Comparison of runtimes for translation: PyTorch as the translator prepares it, ONNX Runtime and OpenVINO.
+"""Comparison of runtimes for translation: PyTorch (as prepared by the translator), ONNX Runtime and OpenVINO.
 
     python benchmarks/runtimes.py --work runs/runtimes --prepare
     python benchmarks/runtimes.py --work runs/runtimes --out runtimes.json
@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=WORKS, default=list(WORKS), help="networks to measure")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--budget", type=float, default=30.0, help="seconds per network")
-    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     return parser.parse_args()
 
 

@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="folder of real pictures, which the content gate admits")
     parser.add_argument("--pictures", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest whose reading is measured")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="number of manifest rows to read")
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     parser.add_argument("--memory", choices=("manifest", "audit", "files"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -121,7 +121,7 @@ def write_run(folder: Path) -> Path:
 
 
 def measure_work(name: str, work: Callable[..., Any], folder: Path, given: argparse.Namespace) -> Record:
-    """Measure one kind of work in this process, on Ray, and again on Ray when all is done, with an empty score cache.
+    """Measure a workload in this process, on Ray, and again on Ray once all is done, with an empty score cache.
 
     The last measurement is startup and checking alone; subtracting it from the second gives the rate of the workers.
     """

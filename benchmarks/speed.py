@@ -3,8 +3,9 @@
     python benchmarks/speed.py --reference CHECKOUT --reference-packages FOLDER --data ../shared/data --out speed.json
     python benchmarks/speed.py --only step,start --quick
 
-Each part runs in a separate process; a failed part is listed in its place, the others continue, and the exit code is 1.
-Takes about 15 minutes on two cores, less with --quick, and less than 10 on a GPU. Without --data it generates pictures.
+Each part runs in a separate process; if a part fails, the failure is listed in its place, the others continue, and the
+exit code is 1. Takes about 15 minutes on two cores, less with --quick, and less than 10 on a GPU. Without --data it
+generates pictures.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, help="checkout of the reference; unset: only ganvas is measured")
-    parser.add_argument("--reference-packages", type=Path, help="folder with missing packages of the reference")
-    parser.add_argument("--data", type=Path, help="a folder with facades, horse2zebra and flowers")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
-    parser.add_argument("--only", type=parts, default=list(PARTS), help=f"parts to run, of {','.join(PARTS)}")
+    parser.add_argument("--reference-packages", type=Path, help="folder with further packages for the reference")
+    parser.add_argument("--data", type=Path, help="folder that contains facades, horse2zebra and flowers")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
+    parser.add_argument("--only", type=parts, default=list(PARTS), help=f"parts to run: {','.join(PARTS)}")
     parser.add_argument("--work", default="", help="only steps and networks whose name contains this text")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and pictures")
     return parser.parse_args()

@@ -68,7 +68,7 @@ class Client:
         self.port, self.origin = port, f"http://127.0.0.1:{port}"
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
-        """Send a request; return status and content. In names of headers, _ stands for -."""
+        """Send a request; return status and content. In header names, _ stands for -."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = {"origin": self.origin} | {name.replace("_", "-"): value for name, value in headers.items()}
         try:

@@ -1,11 +1,11 @@
-"""Training throughput beside busy programs with one thread, all threads, and the automatic choice of threads.
+"""Training throughput while other programs are busy: one thread, all threads, and the automatic choice of threads.
 
     python benchmarks/threads.py --out threads.json
     python benchmarks/threads.py --seconds 8 --rounds 1 --waiting default passive 1000
 
 pix2pix on 128-pixel pictures (width 32, batch 1, float32), as `ganvas.train` runs it, for some seconds beside 0, 1
 and 2 busy programs, which are spinning Python processes. Every round runs all settings, each in its own process.
-`--waiting` adds rows that let OpenMP threads wait in other ways. About 12 minutes.
+`--waiting` adds rows with other waiting policies of the OpenMP threads. Takes about 12 minutes.
 """
 
 from __future__ import annotations
@@ -137,14 +137,14 @@ def as_table(counts: dict[tuple[str, str, int], list[int]], given: argparse.Name
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0, help="seconds of each training")
+    parser.add_argument("--seconds", type=float, default=30.0, help="duration of each training run in seconds")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--loads", type=int, nargs="+", default=list(LOADS), help="numbers of busy programs")
     parser.add_argument(
         "--waiting", nargs="+", default=["ganvas"], help="waiting policies: ganvas, default, passive, or a spin count"
     )
-    parser.add_argument("--settings", nargs="+", help="settings to measure, of '1 thread', 'N threads', automatic")
-    parser.add_argument("--out", type=Path, help="JSON")
+    parser.add_argument("--settings", nargs="+", help="settings to measure: '1 thread', 'N threads', automatic")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -13,8 +13,8 @@
 - the PSNR of translation there and back, for methods that learn both directions.
 
 Intervals are 95 %: Wilson's for shares, the bootstrap for means. `ablation` trains CycleGAN with its cycle loss,
-without it, and with either half of it (Zhu et al. 2017, Sec. 5.1.4), then measures the same. After an interruption, the
-same command resumes.
+without it, and with each half of it alone (Zhu et al. 2017, Sec. 5.1.4), then measures the same. After an interruption,
+the same command resumes.
 """
 
 from __future__ import annotations
@@ -277,14 +277,14 @@ def arguments() -> argparse.Namespace:
         verb.add_argument("--data", type=Path, required=True, help="the folder horse2zebra")
         verb.add_argument("--out", type=Path, required=True)
         verb.add_argument("--pictures", type=int, default=1000, help="maximum number of test pictures of each domain")
-        verb.add_argument("--threads", type=int, default=0, help="0: as torch chooses")
+        verb.add_argument("--threads", type=int, default=0, help="number of threads; 0: PyTorch's default")
     horses.add_argument("--runs", type=named_run, nargs="+", required=True, metavar="NAME=RUN")
     ablation.add_argument("--epochs", type=float, default=15.0)
     ablation.add_argument("--width", type=int, default=32)
     ablation.add_argument("--size", type=int, default=64, help="crop side in pixels")
     ablation.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
     ablation.add_argument("--seed", type=int, default=0)
-    ablation.add_argument("--checkpoint-every", type=int, default=1000, help="images")
+    ablation.add_argument("--checkpoint-every", type=int, default=1000, help="images between checkpoints")
     return parser.parse_args()
 
 

@@ -2,9 +2,10 @@
 
     python benchmarks/winograd.py --threads 2
 
-Forward and backward of both in turn in one process; prints the medians, the ratio of each round, and the largest
-difference of the results relative to the largest value. docs/speed.md describes how to emulate a processor without
-AVX-512; set `MKL_ENABLE_INSTRUCTIONS=AVX2` too, because PyTorch may compute the matrix products with MKL.
+Times the forward and backward pass of both in turn in one process; prints the medians, the median and range of the
+rounds' ratios, and the largest difference of the results relative to the largest value. docs/speed.md describes how to
+emulate a processor without AVX-512; set `MKL_ENABLE_INSTRUCTIONS=AVX2` too, because PyTorch may compute the matrix
+products with MKL.
 """
 
 from __future__ import annotations

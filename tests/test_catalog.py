@@ -1,4 +1,4 @@
-"""The catalog of recipes: every recipe once, with advice, and a search by words."""
+"""The catalog of recipes: every recipe once, with advice, and a keyword search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of many failures name each file once."""
+"""Messages about many failures name each file only once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Layers of docs/design.md: imports point down only."""
+"""Layers of docs/design.md: imports only point downward."""
 
 import ast
 from pathlib import Path

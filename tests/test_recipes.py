@@ -1,4 +1,4 @@
-"""Recipes of installed packages: they are listed beside those of ganvas."""
+"""Recipes of installed packages: they are listed together with those of ganvas."""
 
 import re
 import sys

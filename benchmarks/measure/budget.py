@@ -30,7 +30,7 @@ from ganvas.training.state import read_config
 TRIAL_MINUTES = 0.15
 """Duration of the trial, which is not counted."""
 OVER = 1.1
-"""A training stops after this multiple of its minutes if the machine became slower after the trial."""
+"""A training run stops after this multiple of its minutes if the machine became slower after the trial."""
 NEVER = 10**9
 QUIET: dict[str, Any] = {"sample_every": NEVER, "validate_every": NEVER, "log_every": 1000}
 """Settings without previews and validations; checkpoints are written by time."""
@@ -48,10 +48,10 @@ def train_for(config: RunConfig, run: Path, minutes: float) -> dict[str, float]:
 
 @contextmanager
 def processor_time() -> Iterator[None]:
-    """Make the clock of a training count processor time of this process, and end it at its minutes.
+    """Make the clock of a training run count the processor time of this process, and end the run on time.
 
-    The budget of a training also predicts, by wall time, how long the work after the last step takes; beside other
-    programs it would end trainings early, by different amounts.
+    The budget of a training run also predicts, by wall time, how long the work after the last step takes; while other
+    programs are busy, it would end runs early, by different amounts.
     """
     with (
         mock.patch.object(schedule, "time", SimpleNamespace(monotonic=time.process_time)),

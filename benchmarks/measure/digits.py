@@ -43,7 +43,7 @@ def read_mnist(folder: Path) -> Digits:
     """Read the 10,000 digits of `t10k`.
 
     Raises:
-        InputError: a file is missing or is no such file.
+        InputError: a file is missing or has another format.
     """
     images, labels = read_idx(folder / IMAGES), read_idx(folder / LABELS)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
@@ -55,7 +55,7 @@ def read_usps(folder: Path) -> Digits:
     """Read the 9,298 digits of `usps_all.mat`, add a border, and enlarge them to 28x28.
 
     Raises:
-        InputError: the file is missing or is no such file.
+        InputError: the file is missing or has another format.
     """
     path = folder / USPS
     try:
@@ -75,7 +75,7 @@ def read_idx(path: Path) -> np.ndarray:
     """Read an array of unsigned bytes in the gzipped idx format of MNIST.
 
     Raises:
-        InputError: it cannot be read as such.
+        InputError: it cannot be read in this format.
     """
     try:
         content = gzip.decompress(path.read_bytes())

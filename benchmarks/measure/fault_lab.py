@@ -111,7 +111,7 @@ def _discriminator() -> dict[str, torch.Tensor]:
 
 
 def warm_up() -> None:
-    """Import everything that the children need, with one thread and a gate that passes everything."""
+    """Import everything that the children need, with one thread and a gate that admits everything."""
     methods()
     torch.set_num_threads(1)
     gate.load_scorer = lambda: lambda _rgb: 0.0
@@ -184,6 +184,6 @@ def _read(path: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return hidden files that no finished command leaves."""
+    """Return the hidden files that a finished command must not leave behind."""
     found = [path for path in folder.rglob(".*") if path.is_file() and path.name not in OWN_HIDDEN]
     return [str(path.relative_to(folder)) for path in found]

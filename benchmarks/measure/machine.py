@@ -1,4 +1,4 @@
-"""Description of the machine, its measured peak of matrix products, and the memory of a process."""
+"""Description of the machine, its measured peak rate of matrix products, and the memory of a process."""
 
 from __future__ import annotations
 

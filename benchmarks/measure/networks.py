@@ -38,7 +38,7 @@ REFERENCE, PLAIN = "reference float32", "plain"
 
 @dataclass(frozen=True)
 class Network:
-    """Generator in ganvas and in the reference; the reference has no such generator if its name is empty."""
+    """Generator in ganvas and in the reference; an empty name means that the reference has none."""
 
     method: MethodConfig
     reference_name: str

@@ -20,7 +20,7 @@ class Options:
     Attributes:
         reference: the reference to compare with, or None.
         pictures: source of the pictures.
-        quick: fewer rounds and pictures, for a trial.
+        quick: whether to use fewer rounds and pictures, for a trial.
         work: measure only steps and networks whose name contains this text; empty: all.
     """
 

@@ -1,9 +1,9 @@
 """Reference PyTorch CycleGAN / pix2pix, run from a checkout through its own options; contains none of its code.
 
 It needs torchvision (for the transforms of its data sets) and dominate (for the page that its test script writes).
-wandb is optional: if it is missing, an empty module replaces it. torchvision built for another PyTorch registers no
-operators, and its import fails at the first description of one; in this case their schemas are defined here first. None
-of its operators is called.
+wandb is optional: if it is missing, an empty module replaces it. A torchvision that was built for another PyTorch
+version registers no operators, and its import fails where it describes the first one; in this case, their schemas are
+defined here beforehand. None of its operators is called.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def find(checkout: Path, packages: Path | None) -> Reference:
 
 
 def describe_operators() -> None:
-    """Define the operators that torchvision gives shapes for while it is imported."""
+    """Define the operators for which torchvision registers shape functions when it is imported."""
     from torch import library as operators
 
     kind: Any = operators.Library

@@ -1,4 +1,4 @@
-"""Prefetching loader, which is one batch ahead: it yields the batches of the loader itself."""
+"""Prefetching loader, which loads one batch ahead: it yields the same batches as the plain loader."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Load of other programs, computed from counters as in proc(5), and the choice of threads."""
+"""Load of other programs, computed from the counters of proc(5), and the choice of the number of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged TIFF files, and files with other pictures than they declare: refused before decoding."""
+"""Damaged TIFF files, and files whose pictures differ from what they declare: refused before decoding."""
 
 import logging
 from io import BytesIO

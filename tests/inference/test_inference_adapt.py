@@ -1,4 +1,4 @@
-"""Adaptation of pictures to a run: any kind is converted as on reading a file, or is a clear error."""
+"""Adaptation of pictures to a run: any kind is converted as when a file is read, or raises a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Translation of films: every frame like a picture, with its timestamp and the sound; resumption to the same bytes."""
+"""Translation of films: frames equal translated pictures, timestamps and sound stay, resumption gives equal bytes."""
 
 from __future__ import annotations
 

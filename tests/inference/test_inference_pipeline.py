@@ -1,4 +1,4 @@
-"""Pipeline for many pictures: each result as if translated alone, in order, with bounded memory, after any failure."""
+"""Pipeline for many pictures: results equal single translations in order, with bounded memory, even after failures."""
 
 from __future__ import annotations
 

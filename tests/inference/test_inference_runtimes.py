@@ -1,4 +1,4 @@
-"""Runtimes other than PyTorch: exported networks by their metadata, the choice of a runtime, and cached exports."""
+"""Runtimes other than PyTorch: metadata of exported networks, the choice of a runtime, and cached exports."""
 
 from __future__ import annotations
 

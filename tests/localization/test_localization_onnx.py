@@ -1,4 +1,4 @@
-"""Endings of ONNX graphs, on tiny graphs built here."""
+"""ONNX classifiers: final layers, sidecars and inputs, on tiny graphs built here."""
 
 import json
 from dataclasses import replace

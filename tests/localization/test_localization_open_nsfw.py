@@ -1,4 +1,4 @@
-"""Open NSFW from the installed package: the record score, and the identity of map and score on the real graph."""
+"""Open NSFW from the installed package: its scores, and its log-odds as the mean of the margin map."""
 
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Settings without effect: those that are named change nothing in the networks, and all others do."""
+"""Settings without effect: the listed ones change nothing in the networks, and every other one does."""
 
 from __future__ import annotations
 

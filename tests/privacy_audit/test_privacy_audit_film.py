@@ -1,4 +1,4 @@
-"""Privacy audit of films: a known answer, the page and the record, and refusals."""
+"""Privacy audit of films: cases with a known answer, the page and the record, and refusals."""
 
 from __future__ import annotations
 

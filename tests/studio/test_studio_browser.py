@@ -273,7 +273,7 @@ def test_a_folder_is_translated_and_downloaded(opened: Opened, tmp_path: Path) -
     page.get_by_label("tiny").check()
     page.get_by_role("button", name="Translate all files").click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download all 2 of tiny").click()
+        page.get_by_role("link", name="Download all 2 from tiny").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert sorted(archive.namelist()) == ["one.png", "two.png"]
         archive.extractall(tmp_path / "results")

@@ -1,4 +1,4 @@
-"""Review of redactions: descriptions of covers and sign-offs in log and READ-ME, and the archive."""
+"""Review of redactions: descriptions of covers, sign-offs in the log and in READ-ME, and the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reception of uploads: slow, truncated and too long ones are refused."""
+"""Uploads: those that are too slow, truncated or too large are refused."""
 
 from __future__ import annotations
 

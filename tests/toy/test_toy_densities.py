@@ -1,4 +1,4 @@
-"""Toy densities: the exact density and its integral, the sampler and the exact CDF, and mixtures and SciPy."""
+"""Toy densities: the density and its integral, the sampler compared with the CDF, and mixtures compared with SciPy."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Training on splits that are completely gray, and failures of a validation or a preview."""
+"""Training on splits that are entirely grayscale, and failures of a validation or a preview."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs of exports: paths, free texts in metadata, and runs that change during the export."""
+"""Outputs of exports: paths, free text in metadata, and runs that change during the export."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ function workshop(place, state) {
     const words = boxes.length ? `${boxes.length} region${boxes.length > 1 ? "s" : ""}: ` : "No regions were found. ";
     found.replaceChildren(
       h("p", {}, words, boxes.slice(0, 12).map((one) => h("span", { class: "chip" }, `${one.label} ${one.score.toFixed(2)}`)),
-        score !== null ? ` The classifier scores the picture ${score.toFixed(2)}; at most 0.2 counts as no longer recognized.` : ""),
+        score !== null ? ` The classifier gives the picture a score of ${score.toFixed(2)}; at 0.2 or less, the class counts as no longer recognized.` : ""),
       h("div", { class: "bar" },
         boxes.length ? h("button", { onclick: () => editor.addBoxes(boxes.map((one) => one.box)) }, "Paint these regions") : null,
         heat ? h("label", { class: "inline" }, shown, " Heat map") : null));
@@ -144,7 +144,7 @@ function workshop(place, state) {
     const show = () => {
       verdict.replaceChildren(settings.style === "solid" ? "Replaces every pixel of the region: the only style that hides reliably." : "");
       more.replaceChildren(...(settings.style === "mosaic" ? [field("Blocks across a region", blocks, "At most 6 if you publish the result")]
-        : settings.style === "blur" ? [field("Sigma in pixels", sigma, "0 stands for an eighth of the region's longer side")] : []));
+        : settings.style === "blur" ? [field("Sigma in pixels", sigma, "0 means one eighth of the region's longer side")] : []));
       measure.hidden = settings.style === "solid";
       if (settings.style !== "solid") recall(verdict);
     };

@@ -28,7 +28,7 @@ function show(place, title, id, report) {
 
 function list(reports) {
   if (!reports.length) {
-    return h("p", { class: "empty" }, "There are no reports below the root folder. The commands compare, evaluate, audit and demo of ganvas write reports.");
+    return h("p", { class: "empty" }, "There are no reports below the root folder. The ganvas commands compare, evaluate, audit and demo write reports.");
   }
   return h("ul", { class: "list" }, reports.map((one) =>
     h("li", {}, h("a", { href: `#reports/${one.id}` }, h("strong", {}, one.title), h("small", {}, one.name)))));

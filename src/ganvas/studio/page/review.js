@@ -31,8 +31,8 @@ export function review(place, jobRequest, edit) {
   function show() {
     const done = [...files.values()].filter((one) => one.review?.rounds).sort((a, b) => rank(a) - rank(b));
     const signed = done.filter((one) => one.review.signed).length;
-    summary.textContent = done.length ? `${signed} of ${done.length} signed off. The most doubtful come first.`
-      : "Nothing is redacted yet.";
+    summary.textContent = done.length ? `${signed} of ${done.length} signed off. The most doubtful results come first.`
+      : "Nothing has been redacted yet.";
     const some = done.some((one) => one.review.result);
     if (some) all.href = "/api/review.zip";
     else all.removeAttribute("href");

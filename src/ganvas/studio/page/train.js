@@ -81,7 +81,7 @@ function controls(run, look) {
   return h("div", { class: "bar" },
     ["starting", "running"].includes(run.state) ? h("button", { class: "primary", "data-action": "stop", onclick: () => act("stop") }, "Stop and save") : null,
     run.state === "idle" && run.trained ? h("button", { class: "primary", "data-action": "resume", onclick: () => act("resume") }, "Resume") : null,
-    run.state === "elsewhere" ? h("p", { class: "soft" }, "This run was started outside the studio. Stop it there with Ctrl-C; it resumes exactly.") : null);
+    run.state === "elsewhere" ? h("p", { class: "soft" }, "This run was started outside the studio. Stop it there with Ctrl-C; resuming continues exactly where it stopped.") : null);
 }
 
 function graphs(run, redraw) {

@@ -26,7 +26,7 @@ export function open(place, state) {
       .map(([value, text]) => h("option", { value, selected: tile === value }, text)));
   place.append(h("h1", {}, "Translate"), h("div", { class: "workshop" }, h("div", { class: "side" }, zone, tray), stage,
     h("div", { class: "side options" }, h("fieldset", {}, h("legend", {}, "Runs"), runs),
-      h("fieldset", {}, h("legend", {}, "Settings"), field("Direction", way), field("Memory", tiles, "Tiles need less memory; where they cannot be exact, their seams are blended")),
+      h("fieldset", {}, h("legend", {}, "Settings"), field("Direction", way), field("Memory", tiles, "Tiles need less memory; where they are not exact, their seams are blended")),
       h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => start([chosenFile]) }, "Translate this file"),
         h("button", { onclick: () => start([...files.keys()]) }, "Translate all files")))));
   take = async (chosen) => {
@@ -121,6 +121,6 @@ export function open(place, state) {
       for (const result of ofFile.values()) if (result.result) byRun.set(result.run, [...(byRun.get(result.run) || []), result.result]);
     }
     return [...byRun].filter(([, ids]) => ids.length > 1).map(([name, ids]) => h("a", { class: "button", download: "results.zip",
-      href: `/api/pieces.zip?${new URLSearchParams(ids.map((id) => ["id", id]))}` }, `Download all ${ids.length} of ${name} (labeled)`));
+      href: `/api/pieces.zip?${new URLSearchParams(ids.map((id) => ["id", id]))}` }, `Download all ${ids.length} from ${name} (labeled)`));
   }
 }

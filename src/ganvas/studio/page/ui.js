@@ -31,7 +31,7 @@ export async function request(method, path, { json, body, headers = {}, signal }
     throw new Error("The studio does not respond. Is it still running?");
   }
   const content = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(content.error || `The studio answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(content.error || `The studio responded with HTTP status ${answer.status}.`);
   return content;
 }
 
