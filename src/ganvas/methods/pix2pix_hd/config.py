@@ -37,7 +37,8 @@ class Pix2PixHDConfig(Pix2PixConfig):
     objective: Objective = "least_squares"
     """Adversarial loss; the paper uses least squares. A `wasserstein` critic is the sum over all scales."""
     adversarial_weight: float = 1.0
-    """Weight of the adversarial loss; 0: no discriminators, which needs `feature_weight` 0 and an `l1_weight`."""
+    """Weight of the adversarial loss; 0: no discriminators, so that `feature_weight` must be 0, and `l1_weight` or the
+    perceptual loss trains the generator."""
     feature_weight: float = 10.0
     """lambda of Eq. 5: weight of the feature matching loss; 0 disables it."""
     perceptual: Perceptual = "none"
