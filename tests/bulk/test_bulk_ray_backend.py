@@ -184,10 +184,11 @@ class TestTranslate:
         for out, engine in ((one, "local"), (other, "ray")):
             with pytest.raises(PartialFailure) as caught:
                 translate(run, photos, out, backend=engine)
-            failed.append(str(caught.value))
+            failed.append(caught.value)
         assert mark.exists()
-        assert failed[0] == failed[1]
-        assert failed[0].startswith(f"1 of {COUNT + 1} failed:\n")
+        assert failed[0].failures == failed[1].failures
+        assert [failure.total for failure in failed] == [COUNT + 1] * 2
+        assert str(failed[1]).startswith(f"1 of {COUNT + 1} failed:\n")
         assert_same(one, other, "translate.jsonl")
         (photos / "bad.png").unlink()
         (other / "07.jpg").unlink()
