@@ -7,6 +7,7 @@
     residual_unet a U-Net of residual blocks
     half_size     the same, behind a pixel-unshuffle of 2, with as many weights: the recipe unchanged
     nafnet        a small NAFNet, as wide and deep as residual_unet
+    nafnet_half   the same as half_size, with NAFNet's blocks
     compact       Compact at the resolution of the mosaic: it gets the block means, and enlarges eight times
 
 Each trains with L1 alone, for the same processor time of one core, on the training flowers of quality.py; each number
@@ -53,6 +54,7 @@ from ganvas.recipes import restore
 from ganvas.runs.record import load_generators
 from ganvas.training.config import RunConfig
 
+CANDIDATES = ["unet", "residual_unet", "half_size", "nafnet", "nafnet_half", "compact"]
 SHOWN = 6
 """Number of rows of a grid."""
 Restore = Callable[[Tensor], Tensor]
@@ -95,6 +97,7 @@ def candidates(given: argparse.Namespace) -> dict[str, RunConfig]:
         "residual_unet": replace(base, method=residual_unet),
         "half_size": base,
         "nafnet": replace(base, method=nafnet),
+        "nafnet_half": replace(base, method=replace(recipe.method, generator="nafnet")),
         "compact": replace(base, method=compact, data=means, training=replace(training, learning_rate=4e-4)),
     }
 
@@ -189,7 +192,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder flowers")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="+", default=[2.0, 10.0, 60.0], help="minutes of training")
-    parser.add_argument("--candidates", nargs="+", default=["unet", "residual_unet", "half_size", "nafnet", "compact"])
+    parser.add_argument("--candidates", nargs="+", default=CANDIDATES, choices=CANDIDATES)
     parser.add_argument("--processes", type=int, default=1, help="simultaneous training runs, one thread each")
     parser.add_argument("--precision", choices=("float32", "bfloat16", "auto"), default="auto")
     parser.add_argument("--seed", type=int, default=0)
