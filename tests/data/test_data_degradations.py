@@ -25,7 +25,8 @@ from ganvas.data.degradations import (
     reduce,
     strength_at,
 )
-from ganvas.data.loader import TrainLoader, evaluation_pairs
+from ganvas.data.loader import TrainLoader, evaluation_pairs, signed_picture
+from ganvas.data.sampler import Purpose, seed_of_name, uniforms
 from ganvas.errors import ConfigError
 from ganvas.methods import Pix2PixConfig, SRResNetConfig
 from ganvas.training.config import RunConfig
@@ -221,6 +222,45 @@ def test_wear_follows_from_chance_alone_and_differs_with_it() -> None:
     assert not torch.equal(once, other)
     assert once.abs().max() <= 1
     assert (once - reduce(image[None], 2)[0]).abs().max() > 0.02
+
+
+@pytest.mark.parametrize("name", ["wear", "second_order"])
+@pytest.mark.parametrize("place", [(0, 0), (0, 5), (15, 2)])
+def test_crops_are_degraded_inside_a_larger_picture(name: str, place: tuple[int, int]) -> None:
+    """The lowest 8 bits of `chance` are the place of the crop in a JPEG block."""
+    images = torch.rand(1, 3, 10, 6) * 2 - 1
+    chance = (2**52 + 16 * place[0] + place[1]) / 2**53
+    made = degrade_each(name, images, [2.0], [chance], are_crops=True)
+    padding = ((0, 0), (2 * place[0], 0), (2 * place[1], 0))
+    larger = torch.from_numpy(np.pad(images[0].numpy(), padding, mode="symmetric"))
+    expected = degrade_each(name, larger[None], [2.0], [chance])
+    assert made.shape == (1, 3, 5, 3)
+    assert torch.equal(made, expected[..., place[0] :, place[1] :])
+
+
+def test_the_blocks_of_jpegs_begin_anywhere_in_training_and_at_the_corner_in_evaluation(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        save(tmp_path / "set" / "train" / f"{number}.png", rng.integers(60, 200, (32, 32, 3), dtype=np.uint8))
+    data = PairedData(
+        folder=tmp_path / "set", layout="single", degrade="second_order", strength=(1, 1), resize="none", mirror=False,
+        crop_size=(32, 32),
+    )  # fmt: skip
+    cache = build_cache(data, "train", tmp_path / "cache")
+    loader = TrainLoader(cache, data, batch_size=8, seed=0)
+    places = set()
+    for step in range(40):
+        for crop in (loader.sampler.at(8 * step + place)[1] for place in range(8)):
+            places.add(divmod(int(crop.chance * 2**53) % 256, 16))
+    assert {down for down, _ in places} == {right for _, right in places} == set(range(16))
+    crop = loader.sampler.at(0)[1]
+    batch, (name, whole, _) = loader.batch(0), next(evaluation_pairs(cache, data))
+    target = batch.b[:1]
+    assert torch.equal(batch.a[:1], degrade_each("second_order", target, [1.0], [crop.chance], are_crops=True))
+    assert not torch.equal(batch.a[:1], degrade_each("second_order", target, [1.0], [crop.chance]))
+    chance = uniforms(seed_of_name(name), Purpose.EVALUATION, 0, 1).item()
+    truth = signed_picture(cache.b[0], cache.b.stored_spec, torch.device("cpu"))
+    assert torch.equal(whole, degrade_each("second_order", truth, [1.0], [chance]))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])

@@ -87,7 +87,7 @@ def test_both_degradations_and_the_end_are_applied_in_order(monkeypatch: pytest.
             (24, 20), random())  # fmt: skip
     both = [
         ("_filtered", first.kernel), ("_resized", (24, 20)), ("_noise", first.noise), ("jpeg", 40),
-        ("_filtered", second.kernel), ("_resized", (29, 24)), ("_noise", second.noise),
+        ("_filtered", second.kernel), ("_resized", (28, 24)), ("_noise", second.noise),
     ]  # fmt: skip
     assert [(name, value if name != "_filtered" else id(value)) for name, value in seen] == [
         (name, value if name != "_filtered" else id(value))
@@ -114,7 +114,7 @@ def test_it_is_the_same_degradation_written_out_with_other_libraries() -> None:
         return np.stack([ndimage.convolve(channel, kernel, mode="mirror") for channel in image])
 
     def resized(image: Unit, size: tuple[int, int], mode: str) -> Unit:
-        return functional.interpolate(torch.from_numpy(image)[None], size, mode=mode)[0].numpy().clip(0, 1)
+        return functional.interpolate(torch.from_numpy(image)[None], size, mode=mode)[0].numpy()
 
     def compressed(image: Unit, quality: int) -> Unit:
         file = BytesIO()
@@ -123,7 +123,7 @@ def test_it_is_the_same_degradation_written_out_with_other_libraries() -> None:
         return np.asarray(Image.open(file)).transpose(2, 0, 1).astype(np.float32) / 255
 
     expected = compressed(resized(blurred(unit, kernels[0]), (36, 30), "bilinear"), 60)
-    expected = resized(blurred(expected, kernels[1]), (22, 18), "bicubic")
+    expected = resized(blurred(expected, kernels[1]), (21, 18), "bicubic").clip(0, 1)
     expected = compressed(blurred(resized(expected, (24, 20), "area"), degradation.sinc), 85)
     made = degrade(unit, degradation, (24, 20), random())
     assert np.abs(made - expected).mean() < 1e-3  # single values may be rounded differently
@@ -226,6 +226,14 @@ def test_noise_has_the_variance_that_it_should(is_gray: bool) -> None:
     np.testing.assert_allclose(gaussian.std((1, 2)), 12 / 255, rtol=0.02)
     np.testing.assert_allclose(poisson.std((1, 2)), 2 * np.sqrt(level.mean((1, 2)) / 256), rtol=0.02)
     np.testing.assert_allclose(np.stack([gaussian.mean(), poisson.mean()]), 0, atol=2e-3)
+
+
+def test_photons_are_those_of_whole_gray_levels() -> None:
+    """As in the released code, whose Poisson noise of a value between two levels includes its rounding."""
+    unit = np.full((3, 4, 5), 100.4 / 255, np.float32)
+    made = second_order._noise(unit, Noise("poisson", 1.0, is_gray=False), random())
+    photons = random().poisson(np.full((3, 4, 5), 100 / 255 * 256))
+    np.testing.assert_allclose(made, photons / 256 - 100 / 255, atol=1e-6)
 
 
 def test_jpeg_is_pillow_s() -> None:

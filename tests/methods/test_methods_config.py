@@ -57,7 +57,7 @@ def test_settings_without_effect_change_no_network(config: type[Any], generator:
 def test_settings_that_differ_are_those_that_both_generators_have() -> None:
     nafnet = Pix2PixConfig(generator="nafnet", width=8, norm="none")
     both = Pix2PixConfig(generator="residual_unet", middle_blocks=3, unshuffle=2, adversarial_weight=0.0, l1_weight=5.0)
-    told = ["generator nafnet, not residual_unet", "middle_blocks 12, not 3", "width 8, not 64"]
+    told = ["generator nafnet, not residual_unet", "middle_blocks 12, not 3", "unshuffle 1, not 2", "width 8, not 64"]
     assert sorted(differing_settings(nafnet, both)) == told
     assert differing_settings(Pix2PixConfig(dropout=0.0), Pix2PixConfig(receptive_field=16)) == []
     assert differing_settings(Pix2PixConfig(norm="none"), Pix2PixConfig()) == ["norm none, not batch"]

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ganvas.networks import Compact, NAFNet, ResidualUNet, RRDBNet
 from ganvas.networks.generators import UnitRangeGenerator
@@ -70,6 +71,19 @@ def test_a_nafnet_depends_on_the_whole_picture_by_its_channel_attention_alone():
             block.sca = nn.Identity()
     first, last = network.needed_inputs((32, 35))
     assert reached(network, size=64, at=32, pixels=4) == (first, last)
+
+
+def test_an_unshuffled_nafnet_is_a_nafnet_of_shuffled_pictures():
+    torch.manual_seed(0)
+    sizes = {"width": 4, "encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
+    network, inner = NAFNet(3, 3, unshuffle=2, **sizes), NAFNet(12, 12, **sizes)
+    for name, values in network.named_parameters():
+        if name.endswith(("beta", "gamma")):
+            nn.init.ones_(values)
+    inner.load_state_dict(network.state_dict())
+    images = torch.rand(2, 3, 16, 24) * 2 - 1
+    expected = functional.pixel_shuffle(inner(functional.pixel_unshuffle(images, 2)), 2)
+    torch.testing.assert_close(network(images), expected)
 
 
 def test_dense_blocks_start_a_tenth_as_large():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 from ganvas.networks import ResidualUNet, UNetDiscriminator, convolutions, winograd
 from ganvas.networks.convolutions import ReflectConvolution, WideConvolution
@@ -111,6 +112,16 @@ def test_where_it_is_faster() -> None:
     assert not suits_winograd(features.to("meta"), weight.to("meta"))
     with torch.autocast("cpu"):
         assert not suits_winograd(features, weight)
+
+
+def test_a_wide_convolution_reads_its_weight_once() -> None:
+    """Spectral norm makes a power iteration at each access in training."""
+    layer = spectral_norm(WideConvolution(4, 4, 3, padding=1))
+    norm = layer.parametrizations.weight[0]
+    iterations, step = [], norm._power_method
+    norm._power_method = lambda *given: (iterations.append(1), step(*given))
+    layer(torch.rand(1, 4, 8, 8))
+    assert len(iterations) == 1
 
 
 @pytest.mark.parametrize("kind", [WideConvolution, ReflectConvolution])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -64,16 +66,16 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    rows = _mirrored(images, radius, -2).flatten(0, 1)[:, None]
+    rows = _mirrored(images, -2, radius, radius).flatten(0, 1)[:, None]
     columns = functional.conv2d(rows, kernel[None, None, :, None]).view(images.shape)
-    planes = _mirrored(columns, radius, -1).flatten(0, 1)[:, None]
+    planes = _mirrored(columns, -1, radius, radius).flatten(0, 1)[:, None]
     return functional.conv2d(planes, kernel[None, None, None]).view(images.shape)
 
 
-def _mirrored(images: Tensor, radius: int, dim: int) -> Tensor:
+def _mirrored(images: Tensor, dim: int, before: int, after: int = 0) -> Tensor:
     """Pad one dimension as `d c b a | a b c d | d c b a`, however small it is."""
     size = images.shape[dim]
-    index = torch.arange(-radius, size + radius, device=images.device) % (2 * size)
+    index = torch.arange(-before, size + after, device=images.device) % (2 * size)
     return images.index_select(dim, torch.where(index < size, index, 2 * size - 1 - index))
 
 
@@ -85,6 +87,14 @@ QUALITY = (40, 95)
 """Range of the JPEG quality."""
 DRAWS = 8
 """Number of random numbers for the order and strengths of one picture."""
+JPEG_BLOCK = 16
+"""Side in pixels of the blocks of a JPEG whose colors have half its resolution."""
+
+
+class Blind(Protocol):
+    """Degradation of a picture (C, H, W), with random parameters that depend on `chance` alone."""
+
+    def __call__(self, image: Tensor, factor: int, chance: float, *, frame: int = 0) -> Tensor: ...
 
 
 def degrade_blindly(image: Tensor, factor: int, chance: float, *, frame: int = 0) -> Tensor:
@@ -186,6 +196,7 @@ def degrade_each(
     chances: Sequence[float] = (),
     *,
     num_frames: int = 1,
+    are_crops: bool = False,
 ) -> Tensor:
     """Degrade picture i by strengths[i] (block, factor or sigma).
 
@@ -196,6 +207,8 @@ def degrade_each(
         strengths: N numbers.
         chances: N numbers in [0, 1), the seeds of all other random choices, for blind degradations.
         num_frames: number of successive images that form a window.
+        are_crops: whether the images are parts of larger pictures, so that a JPEG block may begin at any of their
+            pixels (see `_inside`), for blind degradations.
     """
     match name:
         case "none" | "identity":
@@ -209,7 +222,8 @@ def degrade_each(
         case "means":
             return functional.avg_pool2d(images, int(strengths[0]))
         case "wear" | "second_order":
-            degrade = degrade_blindly if name == "wear" else degrade_second_order
+            degrade: Blind = degrade_blindly if name == "wear" else degrade_second_order
+            degrade = partial(_inside, degrade) if are_crops else degrade
             degraded = [
                 degrade(image, int(strengths[0]), chance, frame=place % num_frames)
                 for place, (image, chance) in enumerate(zip(images, chances, strict=True))
@@ -220,6 +234,17 @@ def degrade_each(
         chosen = [index for index, own in enumerate(strengths) if own == strength]
         result[chosen] = _degrade_alike(name, images[chosen], strength)
     return result
+
+
+def _inside(degrade: Blind, image: Tensor, factor: int, chance: float, *, frame: int = 0) -> Tensor:
+    """Degrade a crop as the inside of a larger picture, which continues it above and to the left, mirrored.
+
+    The blocks of a JPEG begin at the corner of a picture. If they began at the corner of every crop, a network could
+    learn their places from the crop's borders, which it does not see in pictures.
+    """
+    down, right = divmod(int(chance * 2**53) % JPEG_BLOCK**2, JPEG_BLOCK)
+    larger = _mirrored(_mirrored(image, -2, down * factor), -1, right * factor)
+    return degrade(larger, factor, chance, frame=frame)[..., down:, right:]
 
 
 def _degrade_alike(name: DegradationName, images: Tensor, strength: float) -> Tensor:

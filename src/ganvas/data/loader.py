@@ -47,7 +47,7 @@ class Batch:
 
 
 class TrainLoader:
-    """Loader of random crops: mirrored, jittered, scaled to [-1, 1] and, for single pictures, degraded on the device.
+    """Loader of random crops: mirrored, jittered, scaled to [-1, 1] and, for single pictures, degraded.
 
     Each side visits all its pictures once, in a new order each time, before it repeats one. An epoch is one pass of the
     longer side; a batch may extend into the next epoch.
@@ -97,11 +97,12 @@ class TrainLoader:
         # in order.
         crops_a, crops_b = zip(*(self.sampler.at(images_seen + place) for place in self._shard), strict=True)
         b = self._crops(self._cache.b, crops_b)
-        # Single pictures are degraded after crop, rotation and jitter, on the device, so that both sides show the same
-        # picture.
+        # Single pictures are degraded after crop, rotation and jitter, so that both sides show the same picture: on the
+        # device, except for noise and JPEG of blind degradations.
         if self._cache.degraded:
             strengths, chances = [crop.strength for crop in crops_b], [crop.chance for crop in crops_b]
-            return _degraded(b, strengths, chances, self._config, num_frames=self._cache.b.num_frames)
+            num_frames = self._cache.b.num_frames
+            return _degraded(b, strengths, chances, self._config, num_frames=num_frames, are_crops=True)
         return Batch(self._crops(self._cache.a, crops_a), b)
 
     def _crops(self, side: Side, crops: Sequence[RandomCrop]) -> Tensor:
@@ -121,19 +122,27 @@ def _jittered(images: Tensor, crops: Sequence[RandomCrop]) -> Tensor:
 
 
 def _degraded(
-    images: Tensor, strengths: Sequence[float], chances: Sequence[float], config: DataConfig, *, num_frames: int = 1
+    images: Tensor,
+    strengths: Sequence[float],
+    chances: Sequence[float],
+    config: DataConfig,
+    *,
+    num_frames: int,
+    are_crops: bool = False,
 ) -> Batch:
     """Return pairs made from single pictures, oriented by `direction`, or from windows, whose middle is the target.
 
     Each frame of a window is degraded separately with the same parameters; only noise differs.
     """
     if num_frames == 1:
-        degraded = degrade_each(config.degrade, images, strengths, chances)
+        degraded = degrade_each(config.degrade, images, strengths, chances, are_crops=are_crops)
         return Batch(images, degraded) if config.direction == "b_to_a" else Batch(degraded, images)
     count, channels, height, width = images.shape
     frames = images.reshape(count, num_frames, channels // num_frames, height, width)
     alike = ([value for value in values for _ in range(num_frames)] for values in (strengths, chances))
-    degraded = degrade_each(config.degrade, frames.flatten(0, 1), *alike, num_frames=num_frames)
+    degraded = degrade_each(
+        config.degrade, frames.flatten(0, 1), *alike, num_frames=num_frames, are_crops=are_crops
+    )  # fmt: skip
     return Batch(degraded.reshape(count, channels, *degraded.shape[-2:]), frames[:, num_frames // 2].contiguous())
 
 

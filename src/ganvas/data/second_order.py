@@ -199,9 +199,9 @@ def _draw_interpolation(random: np.random.Generator) -> Interpolation:
 
 
 def _apply(unit: Unit, stage: Stage, base: tuple[int, ...], random: np.random.Generator) -> Unit:
-    """Blur, resize to `factor` times `base`, and add noise; clipped to [0, 1]."""
+    """Blur, resize to `factor` times `base`, rounded down, and add noise; clipped to [0, 1]."""
     unit = _filtered(unit, stage.kernel)
-    height, width = (max(round(stage.factor * side), 1) for side in base)
+    height, width = (max(int(stage.factor * side), 1) for side in base)
     unit = _resized(unit, (height, width), stage.interpolation)
     return np.asarray((unit + _noise(unit, stage.noise, random)).clip(0, 1))
 
@@ -222,11 +222,11 @@ def _filtered(unit: Unit, kernel: Kernel | None) -> Unit:
 
 
 def _resized(unit: Unit, size: tuple[int, int], interpolation: Interpolation) -> Unit:
-    """Resize without antialiasing, as the released code does; clipped to [0, 1]."""
+    """Resize without antialiasing, as the released code does; bicubic interpolation may leave [0, 1]."""
     if unit.shape[-2:] == size:
         return unit
     images = torch.from_numpy(unit)[None]
-    return functional.interpolate(images, size, mode=interpolation)[0].clamp(0, 1).numpy()
+    return functional.interpolate(images, size, mode=interpolation)[0].numpy()
 
 
 def _noise(unit: Unit, noise: Noise, random: np.random.Generator) -> Unit:
@@ -236,8 +236,8 @@ def _noise(unit: Unit, noise: Noise, random: np.random.Generator) -> Unit:
         made: Unit = random.standard_normal(alike.shape, dtype=np.float32)
         made *= noise.strength / 255
         return made
-    expected = alike.clip(0, 1)
-    made = random.poisson(expected * PHOTONS).astype(np.float32)
+    expected = _in_levels(alike)
+    made = np.stack([random.poisson(channel * PHOTONS).astype(np.float32) for channel in expected])
     made /= PHOTONS
     made -= expected
     made *= noise.strength

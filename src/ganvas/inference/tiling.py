@@ -305,7 +305,7 @@ def _round_up(value: int | None, multiple: int) -> int:
 
 
 def _reason(context: int | None, multiple: int, blend_reason: str, *, is_fixed: bool) -> str:
-    blend = "so the result differs slightly from that without tiles; seams are blended"
+    blend = "so the result differs from that without tiles; seams are blended"
     if context is None:
         return f"{blend_reason}, {blend}"
     least = 2 * _round_up(context, multiple) + multiple

@@ -146,8 +146,7 @@ def make_restoration(
         return Compact(
             input_channels, output_channels, scale=scale, width=width, num_blocks=num_blocks, activation=activation
         )
-    plain = config.generator == "residual_unet"
-    return (ResidualUNet if plain else NAFNet)(
+    return (NAFNet if config.generator == "nafnet" else ResidualUNet)(
         input_channels,
         output_channels,
         scale=scale,
@@ -155,7 +154,7 @@ def make_restoration(
         encoder_blocks=config.encoder_blocks,
         middle_blocks=config.middle_blocks,
         decoder_blocks=config.decoder_blocks,
-        unshuffle=config.unshuffle if plain else 1,
+        unshuffle=config.unshuffle,
     )
 
 

@@ -68,7 +68,9 @@ class Method(nn.Module, ABC):
     """Whether `translate` resizes a picture to a training crop's size and back, so that its scale does not matter."""
     fixed_size: ClassVar[tuple[int | None, int | None]] = (None, None)
     """The only height and width that `translate` accepts; None for each that may be any multiple."""
-    blend_reason: ClassVar[str] = "every output pixel depends on the whole picture (a normalization or noise)"
+    blend_reason: ClassVar[str] = (
+        "every output pixel depends on the whole picture (a normalization, channel attention or noise)"
+    )
     """Reason why tiles are not exact if `context` is None."""
     capturable: ClassVar[bool] = False
     """Whether every step is identical, so that a CUDA graph can record it: it uses no progress and does not synchronize

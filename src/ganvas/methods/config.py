@@ -42,7 +42,7 @@ MOST_BLOCKS = 1000
 """Largest total number of blocks of a NAFNet or a residual U-Net."""
 
 _NORMED = ("norm", "dropout", "upsampling")
-_LEVELS = ("encoder_blocks", "middle_blocks", "decoder_blocks")
+_LEVELS = ("encoder_blocks", "middle_blocks", "decoder_blocks", "unshuffle")
 SETTINGS_OF: dict[str, tuple[str, ...]] = {
     "unet": ("depth", *_NORMED),
     "encoder_decoder": ("depth", *_NORMED),
@@ -51,7 +51,7 @@ SETTINGS_OF: dict[str, tuple[str, ...]] = {
     "rrdb": ("residual_blocks", "num_blocks", "growth", "unshuffle", "dense_skips"),
     "compact": ("residual_blocks", "num_blocks", "activation"),
     "nafnet": _LEVELS,
-    "residual_unet": (*_LEVELS, "unshuffle"),
+    "residual_unet": _LEVELS,
 }
 """Generator -> the settings that some generators have and others lack."""
 
@@ -109,8 +109,8 @@ class RestorationSizes:
     growth: int = 32
     """For `rrdb`: number of channels that each convolution of a dense block adds."""
     unshuffle: Literal[1, 2, 4] = 1
-    """For `rrdb` and `residual_unet`: factor of an initial pixel-unshuffle, which reduces the computation; Real-ESRGAN
-    has 2 at scale 2 and 4 at scale 1."""
+    """For `rrdb`, `nafnet` and `residual_unet`: factor of an initial pixel-unshuffle, which reduces the computation;
+    Real-ESRGAN has 2 at scale 2 and 4 at scale 1."""
     dense_skips: bool = False
     """For `rrdb`: the additional skips of ESRGAN+ (arXiv:2001.08073)."""
     activation: Literal["prelu", "relu", "leaky_relu"] = "prelu"

@@ -135,10 +135,12 @@ class WideConvolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, input_channels, H, W) -> (N, output_channels, H', W')."""
-        if suits_winograd(features, self.weight):
+        weight = self.weight  # read once: a parametrization, such as spectral norm, computes it at each access
+        if suits_winograd(features, weight):
             assert isinstance(self.padding[0], int)
-            return convolve_winograd(features, self.weight, self.bias, self.padding[0])
-        return super().forward(features)
+            return convolve_winograd(features, weight, self.bias, self.padding[0])
+        outputs: Tensor = self._conv_forward(features, weight, self.bias)
+        return outputs
 
 
 def convolve(features: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...] = (1, 1)) -> Tensor:

@@ -62,6 +62,7 @@ RESNETS = [
     CycleGANConfig(width=4, residual_blocks=1, norm=norm, upsampling=upsampling)
     for norm in ("batch", "instance", "none") for upsampling in ("transposed", "resize")
 ]  # fmt: skip
+UNSHUFFLED = [SRResNetConfig(width=4, generator=name, unshuffle=2, **LEVELS) for name in ("nafnet", "residual_unet")]
 UPSCALERS = [
     SRResNetConfig(width=4, num_blocks=1, scale=scale, norm=norm, generator=generator)
     for generator, scale, norm in [
@@ -98,7 +99,9 @@ def test_every_format_agrees(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [*UNETS, *RESNETS, *UPSCALERS, *OTHERS], ids=lambda config: type(config).__name__)
+@pytest.mark.parametrize(
+    "config", [*UNETS, *RESNETS, *UPSCALERS, *UNSHUFFLED, *OTHERS], ids=lambda config: type(config).__name__
+)
 def test_every_generator_of_every_method_exports(tmp_path: Path, config: Any) -> None:
     """To ONNX, in the last direction that the method learns; the export verifies itself."""
     size = (64, 64) if isinstance(config, DiscoGANConfig) else (32, 32)

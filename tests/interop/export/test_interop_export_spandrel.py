@@ -76,6 +76,11 @@ LEVELS = {"encoder_blocks": (1,), "middle_blocks": 1, "decoder_blocks": (1,)}
         (SRResNetConfig(**SMALL, generator="rrdb", scale=2), (12, 3), r"12 to 3 channels, .* pixel-unshuffle 2"),
         (SRResNetConfig(**SMALL, generator="compact", activation="relu"), (3, 3), "its activation is relu"),
         (SRResNetConfig(width=4, **LEVELS, generator="nafnet", scale=2), (3, 3), "keeps size and channels"),
+        (
+            Pix2PixConfig(width=4, **LEVELS, generator="nafnet", unshuffle=2),
+            (3, 3),
+            "for another one: NAFNet.* 12 to 12",
+        ),
         (Pix2PixConfig(width=4, **LEVELS | {"middle_blocks": 0}, generator="nafnet"), (3, 3), "a size without blocks"),
     ],
 )

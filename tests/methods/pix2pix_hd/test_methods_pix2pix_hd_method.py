@@ -167,10 +167,31 @@ def test_weights_that_are_nowhere_name_the_settings_to_give(monkeypatch: pytest.
         next(turns)
 
 
+@pytest.mark.parametrize("perceptual_weight", [0.0, 2.0])
+def test_features_of_gray_outputs_are_those_of_three_equal_channels(
+    perceptual_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = VGG(depth=16, taps=tuple(VGG_LAYERS))
+    monkeypatch.setattr(perceptual, "load_vgg", lambda *given, **named: network)
+    config = Pix2PixHDConfig(**TINY, perceptual="vgg16", perceptual_weight=perceptual_weight, norm="none")
+    method = build(config, input_channels=5, output_channels=1, image_size=(32, 32))
+    batch = Batch(torch.rand(2, 5, 32, 32) * 2 - 1, torch.rand(2, 1, 32, 32) * 2 - 1)
+    _, turn = method.training_step(batch, Progress(0, 0))
+    if not perceptual_weight:
+        assert "perceptual" not in turn.losses
+        return
+    with torch.no_grad():
+        output = method.generator(batch.a).expand(2, 3, 32, 32)
+        pairs = zip(VGG_LAYERS.values(), network(output), network(batch.b.expand(2, 3, 32, 32)), strict=True)
+        expected = 2 * sum(weight * l1_loss(one, other) for weight, one, other in pairs)
+    torch.testing.assert_close(turn.losses["perceptual"].detach(), expected)
+
+
 @pytest.mark.parametrize(
     ("options", "channels", "reason"),
     [
-        ({"perceptual": "vgg16"}, 1, "are of RGB"),
+        ({"perceptual": "vgg16"}, 5, "need RGB or gray, but the outputs have 5 channels: use --perceptual none"),
         ({"discriminator_scales": 4}, 3, "scales 4 with receptive_field 16 needs crops of at least 44"),
         ({"receptive_field": 70}, 3, "scales 3 with receptive_field 70 needs crops of at least 96 pixels"),
         ({"enhancers": 2}, 3, "crops of at least 32"),

@@ -115,8 +115,17 @@ def test_missing_weights_are_told_at_the_first_step_with_the_remedy(monkeypatch)
 
 def test_weights_of_zero_leave_losses_out() -> None:
     tested = case(replace(COMPACT, adversarial_weight=0.0))
-    _, turn = tested.make().training_step(tested.batch(), Progress(0, 0))
-    assert [*turn.losses] == ["pixels"]
+    method = tested.make()
+    (turn,) = method.training_step(tested.batch(), Progress(0, 0))
+    assert (turn.player, [*turn.losses]) == ("generator", ["pixels"])
+    assert not any(name.startswith("discriminator") for name in method.state_dict())
+
+
+@pytest.mark.slow
+class TestWithoutADiscriminator(SmallInput):
+    config = replace(COMPACT, adversarial_weight=0.0)
+    overfit_steps = 150
+    overfit_rate = 5e-3
 
 
 def test_features_cannot_compare_other_channels() -> None:

@@ -103,8 +103,29 @@ def test_weights_that_are_nowhere_are_told_at_the_first_step_and_not_before(monk
 
 
 def test_features_of_color_cannot_compare_other_channels():
-    with pytest.raises(ConfigError, match="content pixels"):
-        build(SRGANConfig(**SMALL), input_channels=1, output_channels=1, image_size=(32, 32))
+    with pytest.raises(ConfigError, match=r"need RGB or gray, but the outputs have 5 channels.*content pixels"):
+        build(SRGANConfig(**SMALL), input_channels=5, output_channels=5, image_size=(32, 32))
+    config = SRGANConfig(**SMALL, content_weight=0.0)
+    assert build(config, input_channels=5, output_channels=5, image_size=(32, 32)).generator is not None
+
+
+def test_features_of_gray_outputs_are_those_of_three_equal_channels(vgg):
+    tested = case(content="vgg16-2,2")
+    tested.input_channels = tested.output_channels = 1
+    method, batch = tested.make(), tested.batch()
+    _, turn = method.training_step(batch, Progress(0, 0))
+    network = method._features._network
+    with torch.no_grad():
+        made, wanted = (network(gray.repeat(1, 3, 1, 1))[0] for gray in (method.generator(batch.a), batch.b))
+    torch.testing.assert_close(turn.losses["content"].detach(), 0.006 * (made - wanted).square().mean())
+
+
+def test_without_an_adversarial_weight_there_is_no_discriminator():
+    tested = case(content="pixels", content_weight=1.0, adversarial_weight=0.0)
+    method = tested.make()
+    (turn,) = method.training_step(tested.batch(), Progress(0, 0))
+    assert (turn.player, [*turn.losses]) == ("generator", ["content"])
+    assert not any(name.startswith("discriminator") for name in method.state_dict())
 
 
 @pytest.mark.parametrize("wrong", [{"content_weight": -1.0}, {"adversarial_weight": -1.0}, {"discriminator_width": 0}])

@@ -77,4 +77,9 @@ class Pix2PixHDConfig(Pix2PixConfig):
     @property
     def has_loss(self) -> bool:
         """Return whether a loss has a positive weight; the perceptual loss can be the only one."""
-        return super().has_loss or (self.perceptual != "none" and self.perceptual_weight > 0)
+        return super().has_loss or self.has_perceptual_loss
+
+    @property
+    def has_perceptual_loss(self) -> bool:
+        """Return whether features of a classifier are compared."""
+        return self.perceptual != "none" and self.perceptual_weight > 0

@@ -72,10 +72,10 @@ class Pix2PixHD(Pix2Pix):
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         self._perceptual = None if config.perceptual == "none" else PerceptualLoss(config.perceptual, VGG_LAYERS)
-        if self._perceptual and output_channels != 3:
+        if output_channels not in (1, 3) and config.has_perceptual_loss:
             raise ConfigError(
-                f"the features of {config.perceptual} are of RGB, and the number of channels of the outputs is "
-                f"{output_channels}: use --perceptual none"
+                f"the features of {config.perceptual} need RGB or gray, but the outputs have {output_channels} "
+                "channels: use --perceptual none"
             )
 
     def _make_generator(self, input_channels: int, output_channels: int, image_size: tuple[int, int]) -> Generator:
@@ -157,7 +157,7 @@ class Pix2PixHD(Pix2Pix):
                 with torch.no_grad():  # after a pass with gradients: autocast caches the weights of the first cast
                     real = self._outputs(a, real_b)
                 losses["feature_matching"] = config.feature_weight * feature_matching(fake, real)
-        if self._perceptual is not None and config.perceptual_weight > 0:
+        if self._perceptual is not None and config.has_perceptual_loss:
             losses["perceptual"] = config.perceptual_weight * self._perceptual(fake_b, real_b)
         if config.l1_weight > 0:
             losses["l1"] = config.l1_weight * l1_loss(fake_b, real_b)

@@ -41,23 +41,25 @@ class RealESRGAN(SuperResolution):
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
         if output_channels not in (1, 3) and config.has_perceptual_loss:
             raise ConfigError(
-                f"the features of {config.perceptual} are of RGB or gray, the pictures made have {output_channels} "
-                "channels: give --perceptual none"
+                f"the features of {config.perceptual} need RGB or gray, but the outputs have {output_channels} "
+                "channels: use --perceptual none"
             )
         check_crop(image_size, smallest=SMALLEST, network="Real-ESRGAN")
-        self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}
-        self.discriminator = UNetDiscriminator(output_channels, width=config.discriminator_width)
+        if config.adversarial_weight > 0:
+            self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}
+            self.discriminator = UNetDiscriminator(output_channels, width=config.discriminator_width)
         self._perceptual = (
             None if config.perceptual == "none" else PerceptualLoss(config.perceptual, VGG_LAYERS[config.perceptual])
         )
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Yield one step of the discriminator, then one of the generator against the updated discriminator."""
+        """Yield one step of the discriminator, if it has a weight, then one of the generator against it."""
         del progress  # every step is identical
         output, target = self.generator(batch.a), batch.b
-        real = real_loss(self.discriminator(target), "vanilla")
-        fake = fake_loss(self.discriminator(output.detach()), "vanilla")
-        yield Turn("discriminator", {"real": real, "fake": fake})
+        if self.config.adversarial_weight > 0:
+            real = real_loss(self.discriminator(target), "vanilla")
+            fake = fake_loss(self.discriminator(output.detach()), "vanilla")
+            yield Turn("discriminator", {"real": real, "fake": fake})
         yield Turn("generator", self._generator_losses(output, target))
 
     def _generator_losses(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -65,7 +67,7 @@ class RealESRGAN(SuperResolution):
         config, losses = self.config, dict[str, Tensor]()
         if config.pixel_weight > 0:
             losses["pixels"] = config.pixel_weight * self.pixel_loss((output + 1) / 2, (target + 1) / 2)
-        if self._perceptual is not None and config.perceptual_weight > 0:
+        if self._perceptual is not None and config.has_perceptual_loss:
             losses["perceptual"] = config.perceptual_weight * self._perceptual(output, target)
         if config.adversarial_weight > 0:
             scores = self.discriminator(output)

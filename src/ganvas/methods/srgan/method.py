@@ -93,7 +93,7 @@ class ContentLoss:
         self._network: VGG | None = None
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the loss, a scalar, of two batches (N, 3, H, W) in [-1, 1]; gradients flow to the first.
+        """Return the loss, a scalar, of two batches (N, 3 or 1, H, W) in [-1, 1]; gradients flow to the first.
 
         Raises:
             WeightsError: the classifier's weights are not found, or differ from their record.
@@ -101,9 +101,9 @@ class ContentLoss:
         if self._network is None:
             self._network = load_content_features(self._content, pre_activation=self._pre_activation)
         network = self._network.to(output.device)
-        (ours,) = network(output)
+        (ours,) = network(output.expand(-1, 3, -1, -1))
         with torch.no_grad():
-            (theirs,) = network(target)
+            (theirs,) = network(target.expand(-1, 3, -1, -1))
         return functional.mse_loss(ours.float(), theirs.float())
 
 
@@ -138,27 +138,29 @@ class SRGAN(SuperResolution):
         self, config: SRGANConfig, *, input_channels: int, output_channels: int, image_size: tuple[int, int]
     ) -> None:
         super().__init__(config, input_channels=input_channels, output_channels=output_channels, image_size=image_size)
-        if output_channels != 3 and config.content != "pixels":
+        if output_channels not in (1, 3) and config.content != "pixels" and config.content_weight > 0:
             raise ConfigError(
-                f"the features of {config.content} need RGB, but the outputs have {output_channels} channels: use "
-                "--content pixels --content-weight 1"
+                f"the features of {config.content} need RGB or gray, but the outputs have {output_channels} channels: "
+                "use --content pixels --content-weight 1"
             )
         check_crop(image_size, smallest=SMALLEST, network="SRGAN's discriminator")
-        self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}
-        self.discriminator = SRDiscriminator(
-            output_channels,
-            image_size=image_size,
-            width=config.discriminator_width,
-            norm=config.discriminator_norm,
-            spectral=config.spectral,
-        )
+        if config.adversarial_weight > 0:
+            self.players = {"discriminator": ("discriminator",), "generator": ("generator",)}
+            self.discriminator = SRDiscriminator(
+                output_channels,
+                image_size=image_size,
+                width=config.discriminator_width,
+                norm=config.discriminator_norm,
+                spectral=config.spectral,
+            )
         self._features = ContentLoss(config.content, pre_activation=config.pre_activation)
 
     def training_step(self, batch: Batch, progress: Progress) -> Iterator[Turn]:
-        """Yield one step of D, then one of G against the updated D (Eq. 2)."""
+        """Yield one step of D, if it has a weight, then one of G against the updated D (Eq. 2)."""
         del progress  # every step is identical
         output, target = self.generator(batch.a), batch.b
-        yield Turn("discriminator", self._discriminator_losses(real=target, fake=output.detach()))
+        if self.config.adversarial_weight > 0:
+            yield Turn("discriminator", self._discriminator_losses(real=target, fake=output.detach()))
         yield Turn("generator", self._content(output, target) | self._adversarial_losses(real=target, fake=output))
 
     def _discriminator_losses(self, *, real: Tensor, fake: Tensor) -> Losses:
