@@ -7,12 +7,13 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ganvas.errors import ConfigError, ImageError, WeightsError
-from ganvas.image.picture import Box
+from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import (
     Detection,
     DetectionConfig,
     covered_boxes,
     find_boxes,
+    find_in_picture,
     make_detection,
     non_maximum_suppression,
     outside,
@@ -155,6 +156,56 @@ def test_detections_centered_in_a_kept_box_are_left_out() -> None:
     config = DetectionConfig(keep=((0, 0, 30, 30),))
     found = find_boxes(np.zeros((60, 60, 3), np.uint8), [detector, detector], config)
     assert [each.box for each in found] == [Box(40, 10, 50, 20)] * 2
+
+
+class Bright:
+    """Detector of the bright part of a picture with a dark rest, one column wider where it is not white."""
+
+    name = "bright"
+
+    def detect(self, rgb, *, min_score=None):
+        bright = rgb.max(axis=2) > 128
+        if not bright.any() or bright.all():
+            return []
+        ys, xs = np.nonzero(bright)
+        right = int(xs.max()) + 1 + int(rgb.max() < 255)
+        box = Box(int(xs.min()), int(ys.min()), right, int(ys.max()) + 1)
+        return [Detection(box, float(rgb.max()) / 255, "thing")]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "channel"),
+    [
+        (np.uint8, (0, 255), 0),
+        (np.uint8, (0, 255), 5),
+        (np.uint16, (0, 65535), 4),
+        (np.uint16, (10, 4095), 3),  # 12 bits in 16
+        (np.float32, (0.0, 1.0), 5),
+        (np.float32, (20.0, 250.0), 0),
+        (np.uint8, (3, 40), 1),
+    ],
+)
+def test_a_picture_is_examined_in_all_its_channels_and_its_whole_range(dtype, values, channel) -> None:
+    pixels = np.full((30, 40, 6), values[0], dtype)
+    pixels[10:20, 5:25, channel] = values[1]
+    (found,) = find_in_picture(Picture(pixels), [Bright()], DetectionConfig())
+    assert found == Detection(Box(5, 10, 25, 20), 1.0, "thing")
+
+
+def test_an_object_in_two_views_is_one_detection_around_both_boxes() -> None:
+    pixels = np.zeros((30, 40, 3), np.uint16)
+    pixels[10:20, 5:25] = 60000
+    (found,) = find_in_picture(Picture(pixels), [Bright()], DetectionConfig())
+    assert found == Detection(Box(5, 10, 26, 20), 1.0, "thing")  # 26 in the first view, a score of 1 in the second
+    further = np.zeros((30, 40, 4), np.uint8)
+    further[10:20, 5:25, 0] = further[15:28, 20:38, 3] = 255
+    boxes = [one.box for one in find_in_picture(Picture(further), [Bright()], DetectionConfig())]
+    assert boxes == [Box(5, 10, 25, 20), Box(20, 15, 38, 28)]
+
+
+def test_a_picture_with_values_that_are_not_finite_is_not_examined() -> None:
+    with pytest.raises(ImageError, match=r"could not be examined.*NaN or infinite"):
+        find_in_picture(Picture(np.full((4, 5, 3), np.nan, np.float32)), [Bright()], DetectionConfig())
 
 
 def test_boxes_grow_by_the_margin_and_kept_boxes_stay_bare() -> None:

@@ -153,6 +153,28 @@ def test_a_cancelled_redaction_resumes_to_the_same_bytes(film: Path, tmp_path: P
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_no_result_is_lost_after_an_unfinished_line(tmp_path: Path, use: Any) -> None:
+    """A full disk leaves part of a line, and the verification is interrupted once more after it."""
+    use(Bright(hidden=True))
+    film, out = make_film(tmp_path / "film.mkv", green=True), tmp_path / "out"
+    redact_files(film, tmp_path / "whole", detect=("squares",))
+
+    def redact_until(verified: int) -> None:
+        stop = (f"{film.name}: verify", verified)
+        progress = RecordedProgress(lambda *told: progress.cancel() if told[:2] == stop else None)
+        with pytest.raises(Cancelled):
+            redact_files(film, out, detect=("squares",), progress=progress)
+
+    for verified in (4, 7):  # the next one is verified too; the green square is in frame 5
+        redact_until(verified)
+        (journal,) = out.glob(".*/verification.jsonl")
+        with journal.open("a") as file:
+            file.write('{"frame": 5, "score": 0.9, "aft')
+    redact_files(film, out, detect=("squares",))
+    assert not (pictures_of(out / film.name)[5][:, :, 1] > 120).any()
+    assert (out / film.name).read_bytes() == (tmp_path / "whole" / film.name).read_bytes()
+
+
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path

@@ -320,6 +320,32 @@ class TestJudge:
             with pytest.raises(ConfigError, match="coverage"):
                 Verifier.of(checkers, None, coverage=coverage)
 
+    def test_the_first_region_is_where_the_class_is_recognized(self, checkers: Any, scene: MakeScene) -> None:
+        """Weak evidence in the first view does not hide the object in the fifth channel."""
+        pixels = scene(channels=5)
+        weak, strong = Box(0, 0, 8, 8), Box(48, 32, 80, 64)
+        pixels[..., :3] = scene(weak)
+        pixels[..., 4] = scene(strong, channels=1)[..., 0]
+        verifier = judge_of(checkers)
+        assert verifier.passes(verifier.scores(Picture(scene(weak))))
+        found = verifier.find(Picture(pixels))
+        assert found[strong.mask(96, 128)].mean() > 0.95
+        assert not found[weak.mask(96, 128)].any()
+
+    def test_a_picture_of_one_view_is_examined_once(self, checkers: Any, scene: MakeScene) -> None:
+        checkers.evidence = None  # the center crop is not needed
+        judge_of(checkers).find(Picture(scene(MIDDLE)))
+        assert len(checkers.seen) == 1
+
+    def test_without_a_view_in_which_it_is_recognized_all_evidence_counts(
+        self, checkers: Any, scene: MakeScene
+    ) -> None:
+        weak = Box(0, 0, 8, 8)
+        found = judge_of(checkers).find(Picture(scene(weak)))
+        assert found[weak.mask(96, 128)].all()
+        assert found.mean() < 0.1
+        assert judge_of(checkers).find(Picture(scene())).all()
+
     def test_a_window_is_what_the_classifier_would_see_there(self, rng: np.random.Generator) -> None:
         features = rng.normal(0, 1, (5, 9, 12)).astype(np.float32)
         head, bias = rng.normal(0, 1, (3, 5)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,8 +27,9 @@ from ganvas.content_gate.score_cache import ScoreCache
 from ganvas.errors import PolicyRefusal
 from ganvas.image.files import write_image
 from ganvas.image.label import SyntheticLabel
-from ganvas.image.picture import Picture, Pixels
-from ganvas.image.ranges import all_finite, strips, tail_percentiles
+from ganvas.image.picture import Picture
+from ganvas.image.ranges import strips
+from ganvas.image.views import views
 from ganvas.video import FilmInfo, Frame, WriteOptions, write_segment
 
 __all__ = [
@@ -87,11 +87,8 @@ def describe_refusals(refusals: Sequence[PolicyRefusal], total: int, *, what: st
 THRESHOLD: Final = 0.8
 """Scores above it are refused; README of yahoo/open_nsfw: "> 0.8 indicates that the image is highly probable NSFW"."""
 VIEWS_VERSION: Final = 2
-"""Increased whenever `views` or the preprocessing changes, so that cached scores of older versions are ignored."""
-LEAST_CONTRAST: Final = 64
-"""Levels of 255 between the 0.5th and the 99.5th percentile; 8-bit pictures with fewer are also scored stretched."""
-THINNED: Final = 2**17
-"""Approximate number of pixels that `_thinned` keeps."""
+"""Increased whenever `ganvas.image.views` or the preprocessing changes, so that cached scores of older versions are
+ignored."""
 MISTAKEN: Final = "; a sheet of many pictures can score high by mistake: split it into its pictures"
 
 Scorer = Callable[[NDArray[np.uint8]], float]
@@ -302,45 +299,3 @@ def content_hash(picture: Picture) -> str:
     for rows in strips(color):
         digest.update(np.ascontiguousarray(color[rows]).data)
     return digest.hexdigest()
-
-
-def views(picture: Picture) -> Iterator[NDArray[np.uint8]]:
-    """Yield the views that are scored: the first three channels as RGB, each further one as gray, (H, W, 3) uint8.
-
-    Deep and float pictures, and 8-bit ones that are very dark, very bright or flat, are scored a second time with
-    their own range stretched to the screen's: 12 bits in 16, radiances beyond 1, or a picture darkened to a few levels
-    would otherwise look black or white to the classifier.
-
-    Raises:
-        ValueError: a sample is not finite.
-    """
-    if not all_finite(picture.color):
-        raise ValueError("it holds samples that are NaN or infinite")
-    for group in _groups(picture.color):
-        yield Picture(group).as_rgb8()
-        low, high = tail_percentiles(_thinned(group), 0.5)  # a few hot pixels do not count
-        if group.dtype != np.uint8 or 0 < high - low < LEAST_CONTRAST:
-            yield _stretched(group, low, high)
-
-
-def _groups(color: Pixels) -> list[Pixels]:
-    num_together = 3 if color.shape[2] >= 3 else 1
-    further = [color[:, :, index : index + 1] for index in range(num_together, color.shape[2])]
-    return [color[:, :, :num_together], *further]
-
-
-def _thinned(group: Pixels) -> Pixels:
-    """Return every n-th row and column of 8-bit pictures, about `THINNED` pixels, enough to measure contrast."""
-    if group.dtype != np.uint8:
-        return group
-    step = max(1, math.isqrt(group.shape[0] * group.shape[1] // THINNED))
-    return group[::step, ::step]
-
-
-def _stretched(group: Pixels, low: float, high: float) -> NDArray[np.uint8]:
-    span = max(high - low, float(np.finfo(np.float32).tiny))
-    screen = np.empty((*group.shape[:2], 3), np.uint8)
-    for rows in strips(group):
-        unit = (group[rows].astype(np.float64) - low) / span
-        screen[rows] = np.rint(255 * np.clip(unit, 0, 1))
-    return screen

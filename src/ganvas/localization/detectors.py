@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import ConfigError, ImageError
-from ganvas.image.picture import Box
+from ganvas.image.picture import Box, Picture
+from ganvas.image.views import views
 from ganvas.localization.classifier import Bytes, require_rgb
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "covered_boxes",
     "drawn_boxes",
     "find_boxes",
+    "find_in_picture",
     "make_detection",
     "non_maximum_suppression",
     "outside",
@@ -39,6 +41,8 @@ COLORS = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130
 """Colors of boxes, by the number of their track."""
 HIDDEN = 0.9
 """Smallest share of a detection inside a filled region at which it counts as the region itself."""
+ALIKE = 0.5
+"""Smallest intersection over union of the boxes of one object in two views of a picture."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,44 @@ def find_boxes(rgb: Bytes, detectors: Iterable[Detector], config: DetectionConfi
     found = [each for detector in detectors for each in detector.detect(rgb, min_score=config.min_score)]
     inside = [each for each in found if each.box.clip(*rgb.shape[:2]) is not None]
     return [each for each in inside if not any(_is_centered_in(each.box, kept) for kept in config.kept)]
+
+
+def find_in_picture(picture: Picture, detectors: Sequence[Detector], config: DetectionConfig) -> list[Detection]:
+    """Return the detections in all views of a picture of any depth and number of channels: see `views`.
+
+    An object that is found in several views is one detection, with a box around all of its boxes and the highest score.
+
+    Args:
+        picture: the picture.
+        detectors: see `find_boxes`.
+        config: see `find_boxes`.
+
+    Raises:
+        ImageError: a detector fails, or the picture contains values that are not finite.
+    """
+    found: list[Detection] = []
+    try:
+        for view in views(picture):
+            for one in find_boxes(view, detectors, config):
+                alike = next((index for index, other in enumerate(found) if _is_alike(one, other)), None)
+                if alike is None:
+                    found.append(one)
+                else:
+                    found[alike] = _united(found[alike], one)
+    except ValueError as error:
+        raise ImageError(picture.source, f"could not be examined ({error})") from error
+    return found
+
+
+def _is_alike(one: Detection, other: Detection) -> bool:
+    edges = np.array([[each.box.left, each.box.top, each.box.right, each.box.bottom] for each in (one, other)])
+    return one.label == other.label and intersection_over_union(edges[0], edges[1:])[0] >= ALIKE
+
+
+def _united(one: Detection, other: Detection) -> Detection:
+    a, b = one.box, other.box
+    box = Box(min(a.left, b.left), min(a.top, b.top), max(a.right, b.right), max(a.bottom, b.bottom))
+    return replace(one, box=box, score=max(one.score, other.score))
 
 
 def with_margin(box: Box, margin: float) -> Box:

@@ -15,7 +15,7 @@ from ganvas.image.files import list_images, read_image, warn_of_notes, warn_of_s
 from ganvas.image.picture import Picture
 from ganvas.localization import LocateConfig
 from ganvas.localization.cam import class_index, locate, overlay
-from ganvas.localization.detectors import DetectionConfig, drawn_boxes, find_boxes
+from ganvas.localization.detectors import DetectionConfig, drawn_boxes, find_in_picture
 from ganvas.localization.load import load_classifier, load_detectors
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import read_json
@@ -111,8 +111,8 @@ def _finder(config: LocateConfig) -> Callable[[Picture], Found]:
         detectors, detection = load_detectors(config.detect), detection_of(config)
 
         def detect(picture: Picture) -> Found:
-            found = find_boxes(rgb := picture.as_rgb8(), detectors, detection)
-            return drawn_boxes(rgb, found), {"boxes": [one.as_record() for one in found]}
+            found = find_in_picture(picture, detectors, detection)
+            return drawn_boxes(picture.as_rgb8(), found), {"boxes": [one.as_record() for one in found]}
 
         return detect
     loaded = load_classifier(config.classifier)

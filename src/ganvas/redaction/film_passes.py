@@ -214,6 +214,7 @@ class FilmPasses:
         if not every or not detectors:
             return []
         path = self._work / VERIFICATION  # flushed after each frame, so that an interrupted call can be resumed
+        remove_unfinished_line(path)
         verified = [_verified(line) for line in read_json_lines(path)]
         known = {one.frame for one in verified}
         with path.open("a", encoding="utf-8") as file:
@@ -318,9 +319,7 @@ def _resumed(path: Path) -> Found:
     """Return the results of an earlier call, removing an unfinished last line or a damaged file."""
     if not path.exists():
         return Found(path)
-    whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
-    if unfinished:
-        path.write_bytes(whole + newline)
+    remove_unfinished_line(path)
     try:
         found = Found(path)
         for frame in read_detections(path).frames():
@@ -331,6 +330,16 @@ def _resumed(path: Path) -> Found:
         path.unlink()
         return Found(path)
     return found
+
+
+def remove_unfinished_line(path: Path) -> None:
+    """Remove the last line of a file if it has no end, as an interruption or a full disk leaves it."""
+    if not path.exists():
+        return
+    whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
+    if unfinished:
+        with path.open("r+b") as file:
+            file.truncate(len(whole + newline))
 
 
 def _verified(line: dict[str, Any]) -> VerifiedFrame:

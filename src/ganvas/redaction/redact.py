@@ -19,7 +19,7 @@ from ganvas.localization.detectors import (
     DetectionConfig,
     Detector,
     covered_boxes,
-    find_boxes,
+    find_in_picture,
     outside,
     region_of,
 )
@@ -129,13 +129,13 @@ def redact_detected(
         ImageError: see `redact_picture`; or a detector failed.
     """
     size = picture.height, picture.width
-    found = first = find_boxes(picture.as_rgb8(), detectors, config)
+    found = first = find_in_picture(picture, detectors, config)
     region, rounds = np.zeros(size, dtype=bool) if region is None else region, 0
     while True:
         grown = replace(config, margin=(1 + rounds) * config.margin + WIDENING * rounds)
         region = region | region_of(covered_boxes(found, grown, *size), config, *size)
         redaction = redact_picture(picture, region=region, verifier=verifier, how=how)
-        found = find_boxes(redaction.picture.as_rgb8(), detectors, config)
+        found = find_in_picture(redaction.picture, detectors, config)
         if redaction.style == "solid":
             found = outside(found, redaction.region)
         if not found:

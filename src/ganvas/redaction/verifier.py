@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ganvas.content_gate.gate import views
 from ganvas.errors import ConfigError, ImageError
 from ganvas.image.picture import Box, Picture
+from ganvas.image.views import views
 from ganvas.localization import Classifier, Evidence, boxes_from_map, class_index, heat
 from ganvas.localization.classifier import Bytes, activate, require_activation
 from ganvas.localization.detectors import Detection
@@ -122,26 +122,41 @@ class Verifier:
         return max(scores.record, scores.dense) <= self.pass_score and scores.window <= self.pass_window
 
     def find(self, picture: Picture) -> Mask:
-        """Return (H, W) bool: boxes around the evidence for the class; the whole picture if there is none.
+        """Return (H, W) bool: boxes around the evidence for the class in every view in which it is recognized.
+
+        Without such a view, the evidence in all views counts; without any evidence, the whole picture.
 
         Raises:
             ImageError: the classifier failed.
         """
-        region = np.zeros((picture.height, picture.width), dtype=bool)
+        recognized, other = (np.zeros((picture.height, picture.width), dtype=bool) for _ in range(2))
         try:
             for view in views(picture):
-                for evidence in (self.classifier.dense_evidence(view), self.classifier.evidence(view)):
-                    if region.any():
-                        break
-                    region |= self._boxes(evidence, *region.shape)
+                region, is_recognized = self._find_in_view(view)
+                kind = recognized if is_recognized else other
+                kind |= region
         except Exception as error:
             raise ImageError(picture.source, f"could not be examined ({type(error).__name__}: {error})") from error
-        return region if region.any() else ~region
+        return next((region for region in (recognized, other) if region.any()), ~other)
+
+    def _find_in_view(self, view: NDArray[np.uint8]) -> tuple[Mask, bool]:
+        """Return the boxes in a view, and whether the class is recognized in it; the center crop only if needed."""
+        size = view.shape[0], view.shape[1]
+        dense = self.classifier.dense_evidence(view)
+        region, scores = self._boxes(dense, *size), self._dense_scores(dense)
+        if region.any() and not self.passes(Scores(0.0, *scores)):
+            return region, True
+        center = self.classifier.evidence(view)
+        is_recognized = not self.passes(Scores(float(center.scores[self.index]), *scores))
+        return (region if region.any() else self._boxes(center, *size)), is_recognized
 
     def _view_scores(self, view: NDArray[np.uint8]) -> tuple[float, float, float]:
         dense = self.classifier.dense_evidence(view)
         record = self.classifier.evidence(view).scores[self.index]
-        return float(record), float(dense.scores[self.index]), float(window_scores(dense)[..., self.index].max())
+        return float(record), *self._dense_scores(dense)
+
+    def _dense_scores(self, dense: Evidence) -> tuple[float, float]:
+        return float(dense.scores[self.index]), float(window_scores(dense)[..., self.index].max())
 
     def _boxes(self, evidence: Evidence, height: int, width: int) -> Mask:
         found = heat(evidence, self.index, height=height, width=width)

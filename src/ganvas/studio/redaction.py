@@ -20,7 +20,7 @@ from ganvas.image.files import read_image
 from ganvas.image.picture import Box
 from ganvas.localization import boxes_from_map, load_classifier
 from ganvas.localization.cam import color_map, locate
-from ganvas.localization.detectors import DetectionConfig, covered_boxes, find_boxes
+from ganvas.localization.detectors import DetectionConfig, covered_boxes, find_in_picture
 from ganvas.localization.load import load_detectors
 from ganvas.progress import Progress
 from ganvas.redaction.film_report import frames_path, page_path
@@ -116,7 +116,7 @@ class FindTask:
         picture = first_frame(self.source.path) if film else read_image(self.source.path)
         found: dict[str, Any] = {"boxes": [], "heat_path": None, "class": None, "score": None}
         progress.check()
-        finder, rgb = self.finder, picture.as_rgb8()
+        finder = self.finder
         if finder.classifier is not None:
             verifier = Verifier.of(load_classifier(finder.classifier), finder.class_name, coverage=finder.coverage)
             seen = locate(picture, verifier.classifier, class_name=verifier.class_name)
@@ -131,7 +131,7 @@ class FindTask:
         progress.check()
         if finder.detect:
             config = DetectionConfig(detect=finder.detect, margin=finder.margin, min_score=finder.min_score)
-            for one in find_boxes(rgb, load_detectors(finder.detect), config):
+            for one in find_in_picture(picture, load_detectors(finder.detect), config):
                 grown = covered_boxes([one], config, picture.height, picture.width)
                 found["boxes"] += [_box(box, one.label, one.score) for box in grown]
         return found
