@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,15 @@ def test_a_split_file_that_is_no_json_is_told(tmp_path: Path) -> None:
     (tmp_path / "splits.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read"):
         find_entries(config, "train")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_file_cannot_divide_a_single_film(tmp_path: Path, split: str) -> None:
+    config = replace(split_file(tmp_path, {"train": ["a"], "val": ["b"]}), folder=tmp_path / "film.mp4")
+    config.folder.write_bytes(b"0")
+    for layout in ("auto", "single"):
+        with pytest.raises(DataError, match=r"film\.mp4 is not a folder; .* omit --split-file"):
+            find_entries(replace(config, layout=layout), split)
 
 
 def test_names_are_cut_after_ten() -> None:

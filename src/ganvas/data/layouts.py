@@ -118,10 +118,15 @@ def find_layout(config: DataConfig, split: Split) -> Layout:
     is twice as wide as high.
 
     Raises:
-        DataError: the split does not exist, or no layout matches.
+        DataError: the split does not exist, no layout matches, or a split file is set for a single film.
     """
     # Detection never guesses between two matching layouts: a wrong guess would train on halves of photographs.
-    if config.folder.is_file() and not is_unsplit(config) and config.split_file is None:
+    if config.folder.is_file() and config.split_file is not None:
+        raise DataError(
+            f"{config.folder} is not a folder; a split file lists pictures and films of a folder: pass that folder, or "
+            "omit --split-file to split a film by scene"
+        )
+    if config.folder.is_file() and not is_unsplit(config):
         raise DataError(
             f"{config.folder} is not a folder; a film has no pairs, so it needs --layout single and a degradation, "
             "such as --degrade mosaic; put pictures into folders named train and val"
