@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from film_maker import make_film, pixels, spoil
 from inference_runs import write_tiny_run
+from onnx_models import write_network
 from PIL import Image
 
 from ganvas.content_gate import gate
@@ -28,6 +29,7 @@ from ganvas.inference.frames import run_frames
 from ganvas.inference.translator import ConversionWarning, Translator
 from ganvas.methods import SRResNetConfig
 from ganvas.progress import reporting_to
+from ganvas.runs.export_metadata import ExportMetadata
 from ganvas.video import probe, read_film_label, read_video, write_video
 from recorded_progress import RecordedProgress
 
@@ -325,6 +327,21 @@ def test_hdr_goes_through_a_run_that_was_trained_on_it(tmp_path: Path) -> None:
     hlg = make_film(tmp_path / "hlg.mkv", frames=2, codec="ffv1", pixel_format="yuv420p10le", tags=tags)
     with pytest.raises(VideoError, match=r"\(HLG\), and the run was trained in high dynamic range \(PQ\); use films"):
         translate(run, hlg, tmp_path / "made.mkv")
+
+
+def test_hdr_goes_through_the_export_of_such_a_run(tmp_path: Path) -> None:
+    spec = PictureSpec(dtype="uint16", transfer="pq")
+    metadata = ExportMetadata(
+        version="0", run="hdr", method="Pix2Pix", direction="a_to_b", input=spec, output=spec, context=0,
+        weights_sha256="0" * 64,
+    )  # fmt: skip
+    exported = write_network(tmp_path / "hdr.onnx", metadata=metadata.to_strings())
+    tags = {"color_trc": 16, "color_primaries": 9, "colorspace": 9}
+    source = make_film(tmp_path / "hdr.mkv", frames=2, codec="ffv1", pixel_format="yuv420p10le", tags=tags)
+    translate(exported, source, tmp_path / "made.mkv")
+    assert probe(tmp_path / "made.mkv").color.hdr == "pq"
+    with pytest.raises(VideoError, match=r"in standard range, and the run was trained in high dynamic range \(PQ\)"):
+        translate(exported, make_film(tmp_path / "plain.mp4", frames=2), tmp_path / "made.mp4")
 
 
 @pytest.mark.filterwarnings("ignore:uint16 was converted")

@@ -17,9 +17,10 @@ OTHER = ExportMetadata(
     output=PictureSpec(dtype="float32", value_range=(-1.5, 2)), scale=4, size_multiple=8, context=52, noise="input",
     precision="float16", license="CC-BY-4.0", weights_sha256="f" * 64, num_frames=3,
 )  # fmt: skip
+HDR = replace(PLAIN, input=PictureSpec(dtype="uint16", transfer="pq"), output=PictureSpec(transfer="hlg"))
 
 
-@pytest.mark.parametrize("metadata", [PLAIN, OTHER])
+@pytest.mark.parametrize("metadata", [PLAIN, OTHER, HDR])
 def test_metadata_survive_as_strings(metadata: ExportMetadata) -> None:
     strings = metadata.to_strings()
     assert all(isinstance(value, str) and key.startswith("ganvas.") for key, value in strings.items())
@@ -33,6 +34,7 @@ def test_the_strings_are_those_that_other_programs_read() -> None:
     assert strings["ganvas.context"] == "52"
     assert PLAIN.to_strings()["ganvas.context"] == "blended"
     assert strings["ganvas.input"] == '{"channels": 1, "dtype": "uint8", "value_range": [0.0, 255.0]}'
+    assert HDR.to_strings()["ganvas.output"].endswith(', "transfer": "hlg"}')
     assert strings["ganvas.notice"] == NOTICE
 
 
@@ -59,6 +61,8 @@ def test_the_file_of_another_program_has_none() -> None:
         ("value_range", "0 255"),
         ("input", "{"),
         ("input", "[1]"),
+        ("input", '{"channels": 3, "dtype": "uint8", "value_range": [0, 1], "transfer": "gamma"}'),
+        ("input", '{"channels": 3, "dtype": "uint8", "value_range": [0, 1], "transfer": []}'),
         ("input", '{"channels": true, "dtype": "uint8", "value_range": [0, 1]}'),
         ("output", '{"channels": 99, "dtype": "uint8", "value_range": [0, 1]}'),
         ("output", '{"channels": 3, "dtype": "int8", "value_range": [0, 1]}'),

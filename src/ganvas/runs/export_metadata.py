@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
 from ganvas.errors import ConfigError
-from ganvas.image.ranges import PictureSpec
+from ganvas.image.ranges import PictureSpec, Transfer
 from ganvas.methods.config import Direction
 from ganvas.serialization import parse_json
 
@@ -125,7 +125,9 @@ class ExportMetadata:
 
 
 def _spec_to_json(spec: PictureSpec) -> str:
-    return json.dumps({"channels": spec.channels, "dtype": spec.dtype, "value_range": list(spec.value_range)})
+    transfer = {"transfer": spec.transfer} if spec.transfer else {}
+    value_range = list(spec.value_range)
+    return json.dumps({"channels": spec.channels, "dtype": spec.dtype, "value_range": value_range, **transfer})
 
 
 def _value(values: Mapping[str, str], name: str) -> str:
@@ -156,7 +158,14 @@ def _spec(values: Mapping[str, str], name: str) -> PictureSpec:
         low, high = record["value_range"]
         if type(record["channels"]) is not int or record["dtype"] not in ("uint8", "uint16", "float32"):
             raise ValueError("channels or dtype")
-        return PictureSpec(channels=record["channels"], dtype=record["dtype"], value_range=(float(low), float(high)))
+        if record.get("transfer") not in (None, *get_args(Transfer)):
+            raise ValueError("transfer")
+        return PictureSpec(
+            channels=record["channels"],
+            dtype=record["dtype"],
+            value_range=(float(low), float(high)),
+            transfer=record.get("transfer"),
+        )
     except ConfigError:
         raise
     except (ValueError, KeyError, TypeError) as error:
