@@ -331,7 +331,9 @@ def test_from_the_command_line(sides: Path, tmp_path: Path, capsys: pytest.Captu
     words = ["--data", str(sides), "--methods", "cyclegan", "--out", str(tmp_path / "out"), "--epochs", "0.2"]
     words += ["--crop-size", "32", "32", "--width", "4", "--device", "cpu"]
     assert main(["compare", *words]) == 0
-    assert "Report: " in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "Report: " in printed.out
+    assert "The pictures are used as unpaired: " in printed.err
     assert main(["compare", "--data", str(sides), "--methods", "pix2pix", "--out", "out", "--minutes", "1"]) == 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ganvas.data.config import PairedData, UnpairedData
-from ganvas.errors import ConfigError
+from ganvas.errors import ConfigError, DataError
 from ganvas.evaluation import ComparisonConfig
 from ganvas.evaluation.comparison_plan import plan_data, plan_runs, why_unpaired, with_width
 from ganvas.methods import CycleGANConfig, Pix2PixConfig
@@ -53,11 +53,33 @@ def test_two_sides_are_no_pairs(sides: Path) -> None:
         plan_runs(settings(sides, "cyclegan", epochs=1, direction="b_to_a"))
 
 
-def test_folders_of_other_names_are_two_sides_and_it_says_why(sides: Path, tmp_path: Path) -> None:
-    (tmp_path / "other" / "train").mkdir(parents=True)
-    for side in "AB":
-        (sides / f"train{side}").rename(tmp_path / "other" / "train" / side.lower())
-    assert "files of a pair must share their stem" in str(why_unpaired(tmp_path / "other"))
+def folders_of_names(root: Path, a: str, b: str) -> Path:
+    for side, names in (("a", a), ("b", b)):
+        (root / "train" / side).mkdir(parents=True)
+        for name in names:
+            (root / "train" / side / f"{name}.png").touch()
+    return root
+
+
+def test_folders_of_other_names_are_two_sides_and_it_says_why(tmp_path: Path) -> None:
+    folder = folders_of_names(tmp_path, a="123", b="345")
+    assert isinstance(plan_data(settings(folder, epochs=1)), UnpairedData)
+    assert "files of a pair must share their stem; 2 only in" in str(why_unpaired(folder))
+
+
+@pytest.mark.parametrize(("a", "b"), [("123", "12"), ("1234", "1235")])
+def test_a_few_files_without_a_partner_are_an_error_that_names_them(tmp_path: Path, a: str, b: str) -> None:
+    folder = folders_of_names(tmp_path, a, b)
+    for recipe in ("cyclegan", "pix2pix"):
+        with pytest.raises(DataError, match=rf"only in .*a: {a[-1]}.*most files have a partner.* trainA and trainB"):
+            plan_runs(settings(folder, recipe, epochs=1))
+
+
+def test_one_repeated_stem_does_not_turn_pairs_into_two_sides(tmp_path: Path) -> None:
+    folder = folders_of_names(tmp_path, a="123", b="123")
+    (folder / "train" / "a" / "1.jpg").touch()
+    with pytest.raises(DataError, match=r"share their stem with another.* 1\.jpg, 1\.png.*most files have a partner"):
+        plan_data(settings(folder, epochs=1))
 
 
 @pytest.mark.parametrize(

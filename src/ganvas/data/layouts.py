@@ -28,6 +28,7 @@ __all__ = [
     "find_entries",
     "find_layout",
     "has_split",
+    "is_mostly_paired",
     "is_unsplit",
     "pictures_in",
     "some_names",
@@ -254,6 +255,13 @@ def _match(folder: Path) -> dict[Path, list[str]]:
         ]
         raise DataError(f"{folder}: files of a pair must share their stem; " + "; ".join(unmatched))
     return names
+
+
+def is_mostly_paired(folder: Path) -> bool:
+    """Return whether the folders a and b of a split's folder share more than half of all stems."""
+    homes = [_side(folder, side) for side in BOTH] if folder.is_dir() else []
+    stems = [{_stem(name) for name in image_names(home)} for home in homes if home is not None]
+    return len(stems) == 2 and 2 * len(stems[0] & stems[1]) > len(stems[0] | stems[1])
 
 
 def _listed_in_split(entries: Entries, split_file: Path, split: Split) -> list[Entry]:

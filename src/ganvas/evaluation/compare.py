@@ -23,7 +23,7 @@ from ganvas.evaluation.comparison_measures import (
     training_reference,
 )
 from ganvas.evaluation.comparison_page import as_html, captions_of, grid_rows
-from ganvas.evaluation.comparison_plan import TestPictures, open_test_pictures, plan_data, plan_runs
+from ganvas.evaluation.comparison_plan import TestPictures, open_test_pictures, plan_data, plan_runs, why_unpaired
 from ganvas.evaluation.comparison_result import (
     CSV_NAME,
     DIRECTIONS,
@@ -76,6 +76,8 @@ def compare(settings: ComparisonConfig, *, progress: bool = True) -> Comparison:
         _check_same_data(config, out / "runs" / name)
     require_apart([out / name for name in (JSON_NAME, HTML_NAME, GRID_NAME, CSV_NAME)], data_files(data))
     require_outside(out, *data_folders(data))
+    if progress and (reason := why_unpaired(settings.data)):
+        Console(stderr=True).print(f"The pictures are used as unpaired: {reason}", highlight=False, markup=False)
     with claimed(out):
         return _compare(runs, data, settings, progress=progress)
 

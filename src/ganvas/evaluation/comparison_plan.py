@@ -15,7 +15,7 @@ from ganvas.data.cache_writer import build_cache
 from ganvas.data.config import DataConfig, PairedData, UnpairedData
 from ganvas.data.decode import evaluation_size
 from ganvas.data.films import held_out_split
-from ganvas.data.layouts import Split, find_entries
+from ganvas.data.layouts import Split, find_entries, is_mostly_paired
 from ganvas.data.splits import evenly
 from ganvas.errors import ConfigError, DataError, PolicyRefusal
 from ganvas.evaluation import ComparisonConfig
@@ -43,6 +43,7 @@ def plan_data(settings: ComparisonConfig) -> DataConfig:
 
     Raises:
         ConfigError: unpaired sides have no direction.
+        DataError: see `why_unpaired`.
     """
     if why_unpaired(settings.data) is None:
         return PairedData(
@@ -59,10 +60,17 @@ def plan_data(settings: ComparisonConfig) -> DataConfig:
 
 
 def why_unpaired(folder: Path) -> str | None:
-    """Return None if the training pictures are pairs, else the reason why they are not."""
+    """Return None if the training pictures are pairs, else the reason why they are not.
+
+    Raises:
+        DataError: most of them are pairs, so the others must be a mistake; the message names them.
+    """
     try:
         find_entries(PairedData(folder=folder), "train")
     except DataError as error:
+        if is_mostly_paired(folder / "train"):
+            remedy = "most files have a partner: add or remove the others; name unpaired folders trainA and trainB"
+            raise DataError(f"{error}; {remedy}") from error
         return str(error)
     return None
 
@@ -72,6 +80,7 @@ def plan_runs(settings: ComparisonConfig) -> dict[str, RunConfig]:
 
     Raises:
         ConfigError: an unknown or repeated recipe, no recipe, or a recipe that needs pairs for unpaired data.
+        DataError: see `why_unpaired`.
     """
     names, known = settings.methods, recipes()
     if unknown := [name for name in names if name not in known]:
