@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,17 @@ import numpy as np
 import pytest
 from training_runs import MakeConfig, assert_same_run
 
+import ganvas
 from ganvas.errors import InputError, RunError
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.runs.folder import UNSAVED_NAME
+from ganvas.runs.record import read_run_record, write_run_record
+from ganvas.serialization import to_record
 from ganvas.training import observers, state
+from ganvas.training.config import RunConfig
 from ganvas.training.loop import train
+from ganvas.training.state import read_config
 
 
 class StopError(Exception):
@@ -111,3 +117,49 @@ def test_training_pictures_among_the_samples_are_an_error(tiny_config: MakeConfi
     picture.symlink_to(tmp_path / "run" / "samples" / "00000008.png")
     with pytest.raises(InputError, match=r"00000008\.png would be overwritten"):
         train(replace(config, training=replace(config.training, epochs=2)), tmp_path / "run", resume=True, quiet=True)
+
+
+@pytest.fixture
+def relative(tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    """Return a config whose data and initial weights are relative to the working directory."""
+    start = tiny_config(epochs=1)
+    train(start, tmp_path / "start", quiet=True)
+    monkeypatch.chdir(tmp_path)
+    return replace(
+        start, data=replace(start.data, folder=Path("data")), training=replace(start.training, start_from=Path("start"))
+    )
+
+
+@pytest.mark.parametrize("start", [train, ganvas.train])
+def test_relative_paths_are_recorded_absolute_so_that_a_run_resumes_anywhere(
+    relative: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[..., object]
+) -> None:
+    start(relative, Path("run"))
+    recorded = read_config(tmp_path / "run")
+    assert (recorded.data.folder, recorded.training.start_from) == (tmp_path / "data", tmp_path / "start")
+    train(relative, Path("run"), resume=True, quiet=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert ganvas.resume(tmp_path / "run", epochs=2).images_seen == 14
+    assert len(ganvas.evaluate(tmp_path / "run", split="val", device="cpu").pictures) == 3
+
+
+def test_the_split_file_is_recorded_absolute(
+    relative: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = json.dumps({"train": list("0123456"), "val": []})
+    (tmp_path / "splits.json").write_text(names)
+    data = replace(relative.data, folder=Path("data", "train"), split_file=Path("splits.json"))
+    train(replace(relative, data=data), Path("run"), quiet=True)
+    monkeypatch.chdir(tmp_path.parent)
+    assert ganvas.resume(tmp_path / "run", epochs=2).images_seen == 14
+
+
+def test_a_record_with_relative_paths_resumes_in_its_own_working_directory(relative: RunConfig, tmp_path: Path) -> None:
+    train(relative, tmp_path / "run", quiet=True)
+    record = read_run_record(tmp_path / "run")
+    write_run_record(tmp_path / "run", replace(record, data=relative.data, training=to_record(relative.training)))
+    assert read_config(tmp_path / "run") == relative
+    longer = replace(relative, training=replace(relative.training, epochs=2))
+    assert train(longer, tmp_path / "run", resume=True, quiet=True).images_seen == 14
+    assert read_config(tmp_path / "run") == longer.with_absolute_paths()

@@ -97,7 +97,6 @@ def _plan_run(recipe: str, config: RunConfig, data: DataConfig, settings: Compar
         data = replace(data, aligned=needs_pairs)
     elif needs_pairs:
         raise ConfigError(f"{recipe} needs pairs, and the data has none: {why_unpaired(settings.data)}")
-    data = replace(data, folder=data.folder.absolute())  # independent of the working directory of a resumed run
     return RunConfig(
         method=with_width(config.method, settings.width), data=data, training=_training(config.training, settings)
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ganvas.data.config import DataConfig, PairedData
 from ganvas.errors import ConfigError, RunError
@@ -15,6 +15,7 @@ from ganvas.methods import MethodConfig, Pix2PixConfig
 from ganvas.serialization import to_record
 
 Decay = Literal["linear", "tenth"]
+Part = TypeVar("Part", bound="DataConfig | TrainingConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,16 @@ class RunConfig:
         """Return the number of neighboring frames in the input of the method."""
         return getattr(self.method, "frames", 1)
 
+    def with_absolute_paths(self) -> RunConfig:
+        """Return the config with absolute paths of data and training, for any working directory."""
+        return replace(self, data=_with_absolute_paths(self.data), training=_with_absolute_paths(self.training))
+
+
+def _with_absolute_paths(part: Part) -> Part:
+    values = {field.name: getattr(part, field.name) for field in fields(part)}
+    paths: dict[str, Any] = {name: value.absolute() for name, value in values.items() if isinstance(value, Path)}
+    return replace(part, **paths)
+
 
 CHANGEABLE = {
     "data.folder", "data.split_file", "training.epochs", "training.minutes", "training.checkpoint_every",
@@ -168,7 +179,7 @@ def check_same_settings(before: RunConfig, now: RunConfig, run: Path) -> None:
 
 def _flat_settings(config: RunConfig) -> dict[str, Any]:
     """Return `<part>.<field>` -> value."""
-    parts = to_record(config)
+    parts = to_record(config.with_absolute_paths())
     return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
 
 

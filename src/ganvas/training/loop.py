@@ -253,6 +253,7 @@ def open_threads(settings: TrainingConfig, processes: Processes, stack: ExitStac
 
 def run_record(config: RunConfig, dataset: Dataset, out: Path) -> RunRecord:
     """Return the content of `run.json`; resuming keeps the time of the first start."""
+    config = config.with_absolute_paths()
     record = RunRecord(
         method=config.method,
         input=dataset.input_spec,
