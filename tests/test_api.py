@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import ganvas
 from ganvas import api
 from ganvas.cli import VERBS
 from ganvas.errors import ConfigError
+from ganvas.filesystem.paths import ACCEPTED
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 
@@ -90,3 +92,63 @@ def test_prepare_returns_counts_and_the_manifest(tmp_path: Path) -> None:
     prepared = ganvas.prepare(tmp_path / "photos", tmp_path / "out", val_fraction=0.25, test_fraction=0.25)
     assert prepared.counts == {"train": 2, "val": 1, "test": 1}
     assert str(prepared) == f"{tmp_path / 'out' / 'manifest.json'}: 2 train, 1 val, 1 test; 0 refused, 0 left out"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signatures_accept_strings_for_paths(name: str) -> None:
+    hints = get_type_hints(api.CONFIGS[name])
+    paths = [parameter for parameter in hints if "Path" in str(hints[parameter])]
+    parameters = inspect.signature(getattr(api, name)).parameters
+    assert [parameters[path].annotation for path in paths] == [ACCEPTED[hints[path]] for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("name", "strings", "paths"),
+    [
+        (
+            "translate",
+            {"run": "model.onnx", "source": "in", "out": "out", "mask": "masks"},
+            {"run": Path("model.onnx"), "source": Path("in"), "out": Path("out"), "mask": Path("masks")},
+        ),
+        ("redact", {"source": "in", "out": "out"}, {"source": Path("in"), "out": Path("out")}),
+        ("prepare", {"source": "in", "out": "out"}, {"source": Path("in"), "out": Path("out"), "boxes": None}),
+        (
+            "locate",
+            {"photos": ("a.png", Path("b.png")), "out": "out"},
+            {"photos": (Path("a.png"), Path("b.png")), "out": Path("out")},
+        ),
+        (
+            "evaluate",
+            {"run": "hf://user/name", "snapshot": "last"},
+            {"run": Path("hf://user/name"), "snapshot": "last"},
+        ),
+    ],
+)
+def test_strings_become_paths(
+    name: str, strings: dict[str, object], paths: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(config: object) -> None:
+        seen.append(config)
+        raise ConfigError("stop")
+
+    seen: list[object] = []
+    monkeypatch.setattr(api, "with_local_runs", stop)
+    with pytest.raises(ConfigError, match="stop"):
+        getattr(api, name)(**strings)
+    assert {one: getattr(seen[0], one) for one in paths} == paths
+
+
+def test_strings_become_paths_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr("ganvas.training.loop.train", lambda *given: seen.extend(given))
+    for strings, paths in (
+        (
+            ganvas.PairedData(folder="d", split_file="s.json"),
+            ganvas.PairedData(folder=Path("d"), split_file=Path("s.json")),
+        ),
+        (ganvas.UnpairedData(folder="d"), ganvas.UnpairedData(folder=Path("d"))),
+        (ganvas.TrainingConfig(start_from="run"), ganvas.TrainingConfig(start_from=Path("run"))),
+    ):
+        assert strings == paths
+    ganvas.train(ganvas.RunConfig(), "runs/x")
+    assert seen == [ganvas.RunConfig(), Path("runs/x")]

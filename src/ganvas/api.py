@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_type_hints
 
 from ganvas.data.config import PrepareConfig
 from ganvas.demonstration import DemoConfig
 from ganvas.diagnosis import DoctorConfig
 from ganvas.evaluation import BenchmarkConfig, ComparisonConfig, EvaluateConfig
+from ganvas.filesystem.paths import ACCEPTED, as_paths
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import using_threads
 from ganvas.inference.config import Runtime, SampleConfig, TranslateConfig
@@ -85,13 +86,18 @@ CONFIGS: dict[str, type[Any]] = {}
 
 
 def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, R]]:
-    """Return a decorator that replaces a function's parameter `config` by the fields of the config."""
+    """Return a decorator that replaces the parameter `config` by the fields of the config, with strings for paths."""
     assert isinstance(config, type)
-    signature = inspect.signature(config)
+    hints, signature = get_type_hints(config), inspect.signature(config)
+    accepted = [
+        one.replace(annotation=ACCEPTED.get(hints[name], one.annotation)) for name, one in signature.parameters.items()
+    ]
 
     def decorate(run: Callable[[C], R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return run(with_local_runs(config(*args, **kwargs)))
+            given = signature.bind(*args, **kwargs).arguments
+            made: Any = config(**{name: as_paths(value, hints[name]) for name, value in given.items()})
+            return run(with_local_runs(made))
 
         CONFIGS[run.__name__] = config
         call.__name__, call.__qualname__, call.__module__ = run.__name__, run.__qualname__, run.__module__
@@ -99,7 +105,7 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
         arguments = "\n".join(fill(doc, 112, initial_indent=" " * 4, subsequent_indent=" " * 8) for doc in docs)
         call.__doc__ = f"{inspect.getdoc(run)}\n\nArgs:\n{arguments}\n"
         returned = inspect.signature(run).return_annotation
-        call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        call.__signature__ = signature.replace(parameters=accepted, return_annotation=returned)  # type: ignore[attr-defined]
         return call
 
     return decorate
@@ -142,7 +148,7 @@ def redact(config: RedactConfig) -> Redacted:
         return redact_files(config, progress=progress)
 
 
-def train(config: RunConfig, out: Path, /) -> TrainingResult:
+def train(config: RunConfig, out: Path | str, /) -> TrainingResult:
     """Train a run into the folder `out`.
 
     Args:
@@ -156,7 +162,7 @@ def train(config: RunConfig, out: Path, /) -> TrainingResult:
 
     config = replace(config, training=with_local_runs(config.training))
     with using_threads(config.training.threads):
-        return train_run(config, out)
+        return train_run(config, Path(out))
 
 
 @command(ResumeConfig)

@@ -67,6 +67,9 @@ class PairedData:
     """Whether each picture of b is the target of a picture of a."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.split_file is not None:
+            object.__setattr__(self, "split_file", Path(self.split_file))
         _check_sizes(self)
         if not 0 <= self.jitter < 1:
             raise ConfigError(f"jitter {self.jitter} must lie in [0, 1)")
@@ -134,6 +137,7 @@ class UnpairedData:
     """Every N-th frame of a film becomes a picture; unset: about two per second. Near-duplicates are skipped."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
         _check_sizes(self)
 
 

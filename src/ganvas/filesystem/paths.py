@@ -23,13 +23,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ganvas.errors import InputError
 
 __all__ = [
+    "ACCEPTED",
     "KEY_SIZE",
     "FolderListing",
+    "as_paths",
     "cache_folder",
     "files_in",
     "is_folder",
@@ -47,6 +49,21 @@ __all__ = [
 
 Identity = tuple[int, int]
 """Device and inode of a file, which are the same for symbolic links and hard links to it."""
+
+
+ACCEPTED: Final[dict[Any, Any]] = {
+    Path: Path | str,
+    Path | None: Path | str | None,
+    tuple[Path, ...]: tuple[Path | str, ...],
+}
+"""Type of a config's field with paths -> type of the arguments that `as_paths` converts to it."""
+
+
+def as_paths(value: Any, kind: Any) -> Any:
+    """Return an argument for a field of type `kind`, with its strings as paths if `kind` is in `ACCEPTED`."""
+    if kind not in ACCEPTED or value is None:
+        return value
+    return Path(value) if isinstance(value, Path | str) else tuple(map(Path, value))
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:

@@ -78,6 +78,8 @@ class TrainingConfig:
     """Number of CPU threads; unset: the fastest number, measured during training."""
 
     def __post_init__(self) -> None:
+        if self.start_from is not None:
+            object.__setattr__(self, "start_from", Path(self.start_from))
         intervals = ("checkpoint_every", "checkpoint_minutes", "validate_every", "sample_every", "log_every")
         for name in ("epochs", "batch_size", "learning_rate", "validation_pictures", *intervals):
             if getattr(self, name) <= 0:
