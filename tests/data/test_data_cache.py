@@ -200,6 +200,21 @@ def test_pairs_that_cannot_be_used_are_named_together(tmp_path: Path) -> None:
     assert not any((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.parametrize("degrade", ["reduce", "means", "wear", "second_order"])
+def test_pictures_smaller_than_the_factor_are_named_even_if_they_are_cached(tmp_path: Path, degrade: Any) -> None:
+    photographs(tmp_path / "set", split="val")
+    config = PairedData(folder=tmp_path / "set", degrade="gray", strength=(4, 4), **ALL_OF_IT)
+    reducing = replace(config, degrade=degrade)
+    assert len(list(evaluation_pairs(build(reducing, tmp_path, "val"), reducing))) == 4
+    save(tmp_path / "set/val/small.png", noise(3, 40))
+    build(config, tmp_path, "val")
+    for _ in range(2):
+        with pytest.raises(
+            DataError, match=rf"1 pictures are smaller than the factor 4 of {degrade}; .*small \(40x3\)"
+        ):
+            build(reducing, tmp_path, "val")
+
+
 def test_an_odd_width_has_no_halves(tmp_path: Path) -> None:
     photographs(tmp_path / "set", width=25)
     with pytest.raises(DataError, match="even width"):

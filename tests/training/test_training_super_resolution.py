@@ -87,6 +87,13 @@ def test_a_run_enlarges_what_it_is_given(photographs: Path, tmp_path: Path) -> N
     assert evaluation.output["psnr"].count == 4
 
 
+def test_a_validation_picture_too_small_to_reduce_is_named_before_training(photographs: Path, tmp_path: Path) -> None:
+    write_image(photographs / "val" / "line.png", Picture(np.zeros((1, 38, 3), np.uint8)))
+    with pytest.raises(DataError, match=r"smaller than the factor 2 of reduce; remove them.*line \(38x1\)"):
+        train(config(photographs), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_the_second_run_starts_where_the_first_ended(photographs: Path, tmp_path: Path) -> None:
     train(config(photographs), tmp_path / "first", quiet=True)
     second = with_discriminator(config(photographs), start_from=tmp_path / "first", learning_rate=1e-12)

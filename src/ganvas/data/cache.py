@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.data.config import DataConfig
-from ganvas.data.layouts import Split
+from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError, PolicyRefusal
 from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
 from ganvas.image.ranges import Transfer, describe_transfer
@@ -138,6 +138,17 @@ class Side:
         assert self.spec.channels in (1, channels), self.spec
         self.spec = replace(self.spec, channels=channels)
 
+    def require_sizes(self, size: tuple[int, int], what: str, remedy: str) -> None:
+        """Require that every picture has at least this height and width, those of `what`.
+
+        Raises:
+            DataError: some are smaller; the message names them and the remedy.
+        """
+        small = np.flatnonzero((self.sizes < size).any(axis=1)).tolist()
+        if small:
+            listed = some_names([f"{self.names[row]} ({self.sizes[row][1]}x{self.sizes[row][0]})" for row in small])
+            raise DataError(f"{len(small)} pictures are smaller than {what}; {remedy}: {listed}")
+
     def _verify(self, index: int, planes: Pixels) -> None:
         if checksum(planes) != self._sums[index]:
             for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
@@ -183,6 +194,16 @@ class Cache:
     def __len__(self) -> int:
         """Return the number of pairs, or of pictures of the longer side."""
         return max(len(self.a), len(self.b))
+
+    def require_reducible(self, config: DataConfig) -> None:
+        """Require that a degradation that reduces pictures leaves at least one pixel of each.
+
+        Raises:
+            DataError: some pictures are smaller than its factor; the message names them.
+        """
+        what = f"the factor {config.scale} of {config.degrade}"
+        remedy = "remove them, set resize to stretch or shorter_side, or set a larger evaluation_size"
+        self.b.require_sizes((config.scale, config.scale), what, remedy)
 
 
 def _read_index(folder: Path, config: DataConfig) -> tuple[list[Side], list[PolicyRefusal]]:

@@ -96,6 +96,7 @@ def build_cache(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         cached = Cache(home, config)
+    cached.require_reducible(config)
     _warn_of_remarks(home, split)
     if split == "train":
         warn_of_no_validation(config)

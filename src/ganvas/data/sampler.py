@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from ganvas.data.cache import Cache, Side
 from ganvas.data.config import DataConfig
 from ganvas.data.degradations import strength_at
-from ganvas.data.layouts import some_names
-from ganvas.errors import DataError
 
 __all__ = [
     "ALIGNED",
@@ -126,8 +124,10 @@ class Sampler:
     """
 
     def __init__(self, cache: Cache, config: DataConfig, *, seed: int) -> None:
+        height, width = config.crop_size
+        remedy = "set a smaller crop_size, set resize to stretch or shorter_side, or remove them"
         for side in (cache.a, cache.b):
-            _require_crops(side, config.crop_size)
+            side.require_sizes(config.crop_size, f"the crop of {width}x{height}", remedy)
         self._cache, self._config, self._seed = cache, config, seed
         self._pairing = ALIGNED if config.aligned else UNALIGNED
 
@@ -159,18 +159,3 @@ class Sampler:
             strength=strength_at(self._config.degrade, self._config.strength, drawn[5]),
             chance=drawn[5],
         )
-
-
-def _require_crops(side: Side, size: tuple[int, int]) -> None:
-    """Require that every picture of a side is at least as large as the crop.
-
-    Raises:
-        DataError: some are smaller; the message names them.
-    """
-    small = np.flatnonzero((side.sizes < size).any(axis=1)).tolist()
-    if not small:
-        return
-    listed = some_names([f"{side.names[row]} ({side.sizes[row][1]}x{side.sizes[row][0]})" for row in small])
-    crop = f"{size[1]}x{size[0]}"
-    remedy = "set a smaller crop_size, set resize to stretch or shorter_side, or remove them"
-    raise DataError(f"{len(small)} pictures are smaller than the crop of {crop}; {remedy}: {listed}")
