@@ -16,7 +16,7 @@ from ganvas.data.prepare import prepare_pairs
 from ganvas.data.regions import boxes_by_picture
 from ganvas.errors import DataError
 from ganvas.filesystem.paths import match_names, name_key
-from ganvas.image.cover import find_mask
+from ganvas.image.cover import MaskFolder
 from redact_command import redact_files
 
 FORMS = [("NFC", "NFD"), ("NFD", "NFC")]
@@ -94,6 +94,9 @@ def test_boxes_match(tmp_path: Path, file: str, boxed: str) -> None:
 def test_masks_match(tmp_path: Path, file: str, masked: str) -> None:
     photo = picture(tmp_path / "in" / name(file))
     mask = picture(tmp_path / "masks" / name(masked), 255)
-    assert find_mask(tmp_path / "masks", photo) == mask
+    assert MaskFolder(tmp_path / "masks").find(photo.name) == mask
+    exact = picture(tmp_path / "both" / name(file), 255)
+    picture(tmp_path / "both" / name(masked), 255)
+    assert MaskFolder(tmp_path / "both").find(photo.name) == exact
     redact_files(tmp_path / "in", tmp_path / "out", mask=tmp_path / "masks")
     assert not np.asarray(Image.open(tmp_path / "out" / name(file))).any()

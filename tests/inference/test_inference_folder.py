@@ -12,7 +12,8 @@ from inference_runs import FIVE_DEEP, tiny_method, tiny_record, write_tiny_run
 
 from ganvas.content_gate import gate
 from ganvas.errors import ConfigError, ImageError, InputError, PartialFailure, PolicyRefusal
-from ganvas.image.files import SkippedWarning, read_image, read_label, write_image
+from ganvas.image import cover
+from ganvas.image.files import SkippedWarning, list_images, read_image, read_label, write_image
 from ganvas.image.picture import Picture
 from ganvas.inference.folder import TranslationReport, translate_files
 from ganvas.inference.translator import ConversionWarning, Translator
@@ -239,6 +240,33 @@ def test_masks_by_stem(run: Path, photos: Path, tmp_path: Path) -> None:
         translate(run, photos / "five.tif", tmp_path / "five.tif", mask=tmp_path / "masks")
 
 
+def test_masks_have_the_paths_of_the_pictures(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = {"a": np.s_[:12], "b": np.s_[12:]}
+    for name, half in halves.items():
+        write_image(tmp_path / "photos" / name / "1.png", Picture(np.full((24, 30, 3), 90, np.uint8)))
+        mask = np.zeros((24, 30, 1), np.uint8)
+        mask[half] = 255
+        write_image(tmp_path / "masks" / name / "1.tif", Picture(mask))
+    listed = []
+    monkeypatch.setattr(cover, "list_images", lambda *a, **n: (listed.append(a), list_images(*a, **n))[1])
+    translate(run, tmp_path / "photos", tmp_path / "out", mask=tmp_path / "masks", recursive=True)
+    assert listed == [(tmp_path / "masks",)]  # not once per picture
+    for name, half in halves.items():
+        kept = (read_image(tmp_path / "out" / name / "1.png").pixels == 90).all(axis=2)
+        assert not kept[half].all()
+        kept[half] = True
+        assert kept.all()
+
+
+def test_a_mask_of_another_folder_is_not_used(run: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "deeper").mkdir()
+    shutil.copy(photos / "one.png", photos / "deeper")
+    for name in ("one", "two", "three", "four", "five", "six"):
+        write_image(tmp_path / "masks" / f"{name}.png", Picture(np.full((24, 30, 1), 255, np.uint8)))
+    with pytest.raises(PartialFailure, match=r"^1 of 7 failed:\n.*no mask deeper/one\.\* in .*masks; add one"):
+        translate(run, photos, tmp_path / "out", mask=tmp_path / "masks", recursive=True)
+
+
 @pytest.mark.parametrize("target", ["made.png", "made"])
 def test_a_device_is_no_picture(run: Path, tmp_path: Path, target: str) -> None:
     with pytest.raises(InputError, match=r"/dev/zero: a device, pipe or socket; save the picture to a file"):
@@ -248,7 +276,9 @@ def test_a_device_is_no_picture(run: Path, tmp_path: Path, target: str) -> None:
 def test_two_masks_of_one_picture_fail_it(run: Path, photos: Path, tmp_path: Path) -> None:
     for name in ("one.png", "one.tif"):
         write_image(tmp_path / "masks" / name, Picture(np.full((24, 30, 1), 255, np.uint8)))
-    with pytest.raises(ImageError, match=r"one\.png and one\.tif in .*masks are all masks of this picture; keep one"):
+    with pytest.raises(
+        InputError, match=r"masks/one\.png and .*masks/one\.tif are both masks of one; merge them into one"
+    ):
         translate(run, photos / "one.png", tmp_path / "made.png", mask=tmp_path / "masks")
     assert not (tmp_path / "made.png").exists()
 

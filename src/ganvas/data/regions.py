@@ -17,8 +17,7 @@ from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import some_names
 from ganvas.errors import DataError, ImageError, InputError
 from ganvas.filesystem.paths import match_names
-from ganvas.image.cover import read_levels
-from ganvas.image.files import list_images
+from ganvas.image.cover import MaskFolder, path_stem, read_levels
 from ganvas.image.picture import Box, Picture
 from ganvas.serialization import parse_json, read_text
 
@@ -223,7 +222,7 @@ def read_user_regions(names: Set[str], *, boxes: Path | None, mask: Path | None)
         names: names of the pictures, with folders and suffixes.
         boxes: see `read_boxes`.
         mask: a mask for all pictures, in which every pixel that is not black is covered; or a folder of such masks,
-            each with the name of its picture and any suffix. Masks must be fully opaque.
+            see `MaskFolder`. Masks must be fully opaque.
 
     Raises:
         InputError: both are passed, a file cannot be read, it names missing pictures, or two masks have the same name.
@@ -264,40 +263,16 @@ def _from_mask(path: Path) -> UserRegions:
 
 
 def _from_masks(folder: Path, names: Set[str]) -> UserRegions:
-    stems = {Path(name).with_suffix("").as_posix() for name in names}
-    masks = _by_stem(folder, stems)
-    if (unknown := sorted(masks.keys() - stems)) and not _is_one_of_many(stems, masks.keys()):
+    masks = MaskFolder(folder)
+    found = {name: path for name in names if (path := masks.find(name)) is not None}
+    used = {path_stem(path.relative_to(folder)) for path in found.values()}
+    if (unknown := sorted(masks.stems - used)) and not (len(names) == 1 and found):
         raise InputError(f"{folder}: {len(unknown)} masks match no picture: {some_names(unknown)}")
 
-    def of(name: str) -> Path | None:
-        return masks.get(Path(name).with_suffix("").as_posix())
-
     def find(picture: Picture, name: str) -> Mask | None:
-        path = of(name)
-        return None if path is None else _fitting(_read_mask(path), picture, path)
+        return _fitting(_read_mask(found[name]), picture, found[name]) if name in found else None
 
-    def identity(name: str) -> str:
-        path = of(name)
-        return "" if path is None else hash_files(path)
-
-    return UserRegions(find=find, identity=identity)
-
-
-def _by_stem(folder: Path, stems: Set[str]) -> dict[str, Path]:
-    """Return the mask of each picture, by the picture's name in `stems` (with folders, without suffix).
-
-    Raises:
-        InputError: two masks have the same name, so that one of them would cover nothing.
-    """
-    masks: dict[str, Path] = {}
-    own = {path: path.relative_to(folder).with_suffix("").as_posix() for path in list_images(folder, recursive=True)}
-    meant = match_names(own.values(), stems)
-    for path, name in own.items():
-        stem = meant[name]
-        if stem in masks:
-            raise InputError(f"{masks[stem]} and {path} are both masks of {stem}; merge them into one")
-        masks[stem] = path
-    return masks
+    return UserRegions(find=find, identity=lambda name: hash_files(found[name]) if name in found else "")
 
 
 def _read_mask(path: Path) -> Mask:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganvas.errors import ConfigError, ImageError
+from ganvas.errors import ConfigError, ImageError, InputError
 from ganvas.filesystem.paths import name_key
 from ganvas.image.files import list_images, read_image, stores_white_as_zero
 from ganvas.image.picture import NATURAL_RANGE, Box, Picture, Pixels
@@ -20,6 +22,7 @@ from ganvas.image.ranges import convert_samples, round_to_dtype, to_unit
 __all__ = [
     "Cover",
     "Mask",
+    "MaskFolder",
     "Region",
     "Style",
     "bicubic_resize",
@@ -27,9 +30,9 @@ __all__ = [
     "composite",
     "cover",
     "cover_picture",
-    "find_mask",
     "gaussian_blur",
     "mosaic",
+    "path_stem",
     "read_levels",
     "read_mask",
 ]
@@ -229,22 +232,45 @@ def _blurred_window(pixels: Pixels, box: Box, sigma: float) -> Pixels:
     return around[box.top - top : box.bottom - top, box.left - left : box.right - left]
 
 
-def find_mask(masks: Path, picture: Path) -> Path:
-    """Return the mask of a picture: `masks` itself, or the file of the same stem in that folder.
+class MaskFolder:
+    """Masks in a folder, which is listed once: a picture's mask has the same relative path without suffix.
+
+    Args:
+        folder: the folder, with the same subfolders as that of the pictures.
 
     Raises:
-        ImageError: the folder has no such file, or several.
+        ImageError: there is no such folder.
     """
-    if not masks.is_dir():
-        return masks
-    found = [path for path in list_images(masks) if name_key(path.stem) == name_key(picture.stem)]
-    if not found:
-        remedy = "add one (an all-black mask leaves the picture unchanged)"
-        raise ImageError(picture, f"no mask {picture.stem}.* in {masks}; {remedy}")
-    if len(found) > 1:
-        several = " and ".join(path.name for path in found)
-        raise ImageError(picture, f"{several} in {masks} are all masks of this picture; keep one")
-    return found[0]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._exact, self._alike = defaultdict[str, list[Path]](list), defaultdict[str, list[Path]](list)
+        for path in list_images(folder, recursive=True):
+            stem = path_stem(path.relative_to(folder))
+            self._exact[stem].append(path)
+            self._alike[name_key(stem)].append(path)
+
+    @property
+    def stems(self) -> Set[str]:
+        """Paths of all masks in the folder, without suffix."""
+        return self._exact.keys()
+
+    def find(self, name: str) -> Path | None:
+        """Return the mask of a picture by its name with folders, or None; Unicode normalization does not matter.
+
+        Raises:
+            InputError: several masks match.
+        """
+        stem = path_stem(name)
+        files = self._exact.get(stem) or self._alike.get(name_key(stem), [])
+        if len(files) > 1:
+            raise InputError(f"{files[0]} and {files[1]} are both masks of {stem}; merge them into one")
+        return files[0] if files else None
+
+
+def path_stem(path: Path | str) -> str:
+    """Return a relative path without suffix, with forward slashes."""
+    return Path(path).with_suffix("").as_posix()
 
 
 def read_mask(path: Path, like: Picture) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ from ganvas.errors import ConfigError, InputError, PartialFailure, PolicyRefusal
 from ganvas.filesystem import claimed, files_in, require_apart, swept_beside
 from ganvas.hardware import Precision, PrecisionChoice
 from ganvas.image.codecs import IMAGE_SUFFIXES
+from ganvas.image.cover import MaskFolder
 from ganvas.image.files import read_image
 from ganvas.image.label import SyntheticLabel, with_sidecar
 from ganvas.inference.config import FilmOptions
@@ -134,7 +135,7 @@ class _Plan:
             label=label,
             tile=self.tile,
             overlap=self.overlap,
-            masks=self.mask,
+            masks=MaskFolder(self.mask) if self.mask is not None and self.mask.is_dir() else self.mask,
         )
 
     def identity(self) -> str:
@@ -172,7 +173,7 @@ def translate_files(
         run: a run folder, or an .onnx file.
         source: a picture, a film or a folder; GIF, WebP and APNG animations are films.
         out: a folder, in which `translate.jsonl` lists finished files; for one picture or film also an output file.
-        mask: a mask, or a folder with one mask per stem; only pixels under white are replaced.
+        mask: a mask, or a folder of masks, see `MaskFolder`; only pixels under white are replaced.
         tile: side of the tiles in which large pictures are processed; unset: whole pictures.
         overlap: overlap of the tiles on each side in pixels; unset: as much as exact results need.
         suffix: output format, such as ".tif" or ".mkv"; unset: that of each picture or film.
@@ -310,7 +311,7 @@ def _translate_one(
         translation = settings.translator.translate_picture(
             picture, name=job.name, tile=settings.tile, overlap=settings.overlap, progress=progress
         )
-        write_result(job.source, job.target, settings, picture, translation)
+        write_result(job, settings, picture, translation)
         notes = translation.all_notes
     report = TranslationReport([job.target], notes=Counter(notes), seconds=time.monotonic() - started)
     _warn(report)

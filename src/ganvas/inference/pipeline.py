@@ -17,7 +17,7 @@ from ganvas.bulk.journal import Record, hash_files
 from ganvas.bulk.runner import Job, Result
 from ganvas.content_gate import admit, write_synthetic
 from ganvas.errors import FILE_ERRORS, ImageError, InputError, PolicyRefusal, problem_of
-from ganvas.image.cover import composite, find_mask, read_mask
+from ganvas.image.cover import MaskFolder, composite, path_stem, read_mask
 from ganvas.image.files import read_image, read_label, read_size
 from ganvas.image.label import SOURCE_TYPE, SyntheticLabel
 from ganvas.image.picture import Picture
@@ -67,14 +67,28 @@ class Settings:
         label: label that marks results as synthetic.
         tile: see `Translator.tiled`; None for whole pictures.
         overlap: see `Translator.tiled`.
-        masks: a mask, or a folder with one mask per picture; None to replace whole pictures.
+        masks: a mask for all pictures, or the masks of a folder; None to replace whole pictures.
     """
 
     translator: Translator
     label: SyntheticLabel
     tile: int | None
     overlap: int | None
-    masks: Path | None
+    masks: Path | MaskFolder | None
+
+    def mask_of(self, job: Job) -> Path | None:
+        """Return the mask of a picture; None to replace the whole picture.
+
+        Raises:
+            ImageError: the folder has no mask of it.
+            InputError: the folder has several.
+        """
+        if not isinstance(self.masks, MaskFolder):
+            return self.masks
+        if (mask := self.masks.find(job.name)) is None:
+            remedy = "add one (an all-black mask leaves the picture unchanged)"
+            raise ImageError(job.source, f"no mask {path_stem(job.name)}.* in {self.masks.folder}; {remedy}")
+        return mask
 
 
 @dataclass
@@ -198,8 +212,8 @@ class PictureWorker:
 
     def _read(self, item: Item) -> None:
         """Read a picture, unless an earlier call translated it with these settings."""
-        masks = self._settings.masks
-        files = [item.job.source, *([] if masks is None else [find_mask(masks, item.job.source)])]
+        mask = self._settings.mask_of(item.job)
+        files = [item.job.source, *([] if mask is None else [mask])]
         if item.is_new(self._identity, files, read_label):
             item.picture = read_image(item.job.source)
 
@@ -207,23 +221,24 @@ class PictureWorker:
         if isinstance(outcome, Exception):
             raise outcome
         assert item.job.target is not None
-        write_result(item.job.source, item.job.target, self._settings, picture, outcome)
+        write_result(item.job, self._settings, picture, outcome)
         item.notes = outcome.all_notes
         item.output = hash_files(item.job.target)
 
 
-def write_result(source: Path, target: Path, settings: Settings, picture: Picture, translation: Translation) -> None:
+def write_result(job: Job, settings: Settings, picture: Picture, translation: Translation) -> None:
     """Write a translation; with masks, the original with its masked part replaced by the translation.
 
     Raises:
-        ImageError: no mask matches, or the format does not support the result.
+        InputError: not exactly one mask matches, or the format does not support the result.
         PolicyRefusal: the content gate refused the composite.
     """
+    assert job.target is not None
     admitted = translation.admitted
-    if settings.masks is not None:
-        mask = read_mask(find_mask(settings.masks, source), picture)
-        admitted = admit(composite(picture, admitted.picture, mask), name=admitted.name)
-    write_synthetic(target, admitted, settings.label)
+    if (mask := settings.mask_of(job)) is not None:
+        inside = read_mask(mask, picture)
+        admitted = admit(composite(picture, admitted.picture, inside), name=admitted.name)
+    write_synthetic(job.target, admitted, settings.label)
 
 
 def _check_free(job: Job, target: Path, label_of: Callable[[Path], str | None]) -> None:
