@@ -32,6 +32,14 @@ def test_frames_have_numbers_times_and_pictures(tmp_path: Path) -> None:
         assert difference(frame.picture.pixels, pixels(frame.index)) < 6
 
 
+@pytest.mark.parametrize("name", ["12:30.mkv", "2024-05-01T12:30:00.mkv", "file:a.mkv"])
+def test_a_relative_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    make_film(tmp_path / "a.mkv", frames=3).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert probe(Path(name)).path == Path(name)
+    assert len(list(read_video(name))) == 3
+
+
 def test_a_film_can_be_read_from_any_frame_on(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mp4", frames=30, options={"g": "10"})
     everything = list(read_video(film))

@@ -52,6 +52,17 @@ def test_every_frame_keeps_its_own_time(tmp_path: Path, suffix: str) -> None:
     assert suffix in (".ts", ".nut") or times[0] == 0
 
 
+@pytest.mark.parametrize("name", ["12:30.mp4", "2024-05-01T12:30:00.mkv", "file:b.mkv"])
+def test_a_relative_name_with_a_colon_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    film = make_film(tmp_path / "a.mp4", frames=3, sound=("eng",))
+    monkeypatch.chdir(tmp_path)
+    copy(film, Path(name))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.mp4", name])
+    assert len(packets(tmp_path / name, "video")[0]) == 3
+    copy(Path(name), Path(f"again {name}"))
+    assert packets(tmp_path / f"again {name}", "audio") == packets(tmp_path / name, "audio")
+
+
 def test_the_last_frame_is_shown_as_long_as_before(tmp_path: Path) -> None:
     film = make_film(tmp_path / "a.mp4", frames=5)
     copy(film, tmp_path / "b.mp4")

@@ -20,7 +20,16 @@ from ganvas.image.files import open_regular
 from ganvas.video.color import bit_depth, color_tags, has_alpha
 from ganvas.video.film import FilmInfo, StreamInfo, StreamKind, matrix_of, orientation_of, turned_aspect
 
-__all__ = ["check_whole", "film_stream", "open_film", "probe_film", "reason", "stream_infos", "stream_kind"]
+__all__ = [
+    "check_whole",
+    "ffmpeg_name",
+    "film_stream",
+    "open_film",
+    "probe_film",
+    "reason",
+    "stream_infos",
+    "stream_kind",
+]
 
 CUT_SHORT = "truncated: {missing:,} bytes are missing; copy it again"
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
@@ -38,13 +47,18 @@ def open_film(path: Path) -> Iterator[InputContainer]:
     """
     open_regular(path).close()
     try:
-        container = av.open(os.fspath(path), "r", metadata_errors="replace")
+        container = av.open(ffmpeg_name(path), "r", metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise VideoError(
             path, f"cannot be opened as a film ({reason(error)}); it may be truncated, or of an unknown format"
         ) from error
     with container:
         yield container
+
+
+def ffmpeg_name(path: Path) -> str:
+    """Return the absolute path of a file, since FFmpeg takes a relative one such as `12:30.mp4` for a URL."""
+    return str(path.absolute())
 
 
 def reason(error: Exception) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ganvas.errors import NO_SPACE_ERRORS, VideoError
 from ganvas.video.codecs import Container, Encoding, NullFile
-from ganvas.video.container import open_film, reason, stream_kind
+from ganvas.video.container import ffmpeg_name, open_film, reason, stream_kind
 from ganvas.video.encode import Part, configure
 from ganvas.video.film import FilmInfo, WriteOptions
 from ganvas.video.label import COMMENT, label_comment
@@ -111,7 +111,7 @@ def assemble(
         with (
             _source(info) as source,
             av.open(
-                str(temporary),
+                ffmpeg_name(temporary),
                 "w",
                 format=container.name,
                 container_options=_container_options(container, info, source),
