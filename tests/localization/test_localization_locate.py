@@ -139,6 +139,19 @@ def test_photos_are_never_replaced(tmp_path, lamp, bright):
     assert (tmp_path / "one.png").read_bytes() == before
 
 
+def test_results_of_all_earlier_calls_are_replaced(tmp_path, lamp, bright):
+    for name in ("a.png", "b.png", "c.png"):
+        write_image(tmp_path / name, Picture(lamp))
+    write_image(tmp_path / "out" / "b.png", Picture(lamp))
+    for name in ("a.png", "c.png", "a.png"):
+        locate_files([tmp_path / name], tmp_path / "out")
+    with pytest.raises(InputError, match=r"out/b\.png already exists and was not written by locate"):
+        locate_files([tmp_path / "b.png"], tmp_path / "out")
+    (tmp_path / "out" / "c.png").unlink()
+    locate_files([tmp_path / "a.png"], tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "locate.json").read_text())["overlays"] == ["a.png"]
+
+
 def test_a_wrong_class_stops_before_any_file(tmp_path, lamp, bright):
     write_image(tmp_path / "one.png", Picture(lamp))
     with pytest.raises(ConfigError, match="did you mean"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +59,12 @@ def locate_files(
     for folder in (photo for photo in photos if photo.is_dir()):
         warn_of_skipped(folder, out=out, also=is_film)
     with claimed(out):
-        _check_free(out, names)
-        found: dict[str, object] = {"classifier": classifier, "threshold": config.threshold, "overlays": names}
+        earlier = _earlier_overlays(out)
+        _check_free(out, names, earlier)
+        overlays = [*names, *sorted(earlier.difference(names))]
+        found: dict[str, object] = {"classifier": classifier, "threshold": config.threshold, "overlays": overlays}
         if config.detect:
-            found = {"detect": list(config.detect), "overlays": names}
+            found = {"detect": list(config.detect), "overlays": overlays}
         # Write the record before the first overlay, so that after an interruption the files are known to be ours.
         write_json(out / RECORD, found)
         records: list[dict[str, object]] = []
@@ -88,14 +90,17 @@ def overlay_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _check_free(out: Path, names: Sequence[str]) -> None:
-    """Raise InputError if a file exists that no earlier `locate` into this folder wrote."""
+def _earlier_overlays(out: Path) -> set[str]:
+    """Return the names of the existing files that earlier calls into this folder wrote."""
     try:
-        record = read_json(out / RECORD)
-        ours = set(record["overlays"]) if isinstance(record, dict) else set()
+        return {name for name in read_json(out / RECORD)["overlays"] if (out / name).exists()}
     except (OSError, ValueError, KeyError, TypeError):
-        ours = set()
-    if strange := [name for name in names if name not in ours and (out / name).exists()]:
+        return set()
+
+
+def _check_free(out: Path, names: Sequence[str], earlier: Set[str]) -> None:
+    """Raise InputError if a file exists that no earlier `locate` into this folder wrote."""
+    if strange := [name for name in names if name not in earlier and (out / name).exists()]:
         raise InputError(
             f"{out / strange[0]} already exists and was not written by locate; move it, or use another folder"
         )
