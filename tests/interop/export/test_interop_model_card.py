@@ -126,6 +126,11 @@ def test_other_kinds_of_runs_are_described() -> None:
         (PairedData(layout="single", degrade="mosaic", strength=(4, 16)), "`mosaic`, strength 4 to 16"),
         (UnpairedData(), "do not correspond"),
         (UnpairedData(mirror=False, resize="none"), "crops of 256x256 pixels (height x width)."),
+        (UnpairedData(load_size=(286, 400)), "(height x width) of pictures resized to 286x400, half of them"),
+        (
+            UnpairedData(mirror=False, resize="shorter_side", load_size=(400, 286)),
+            "crops of 256x256 pixels (height x width) of pictures whose shorter side was resized to 286 pixels.",
+        ),
     ],
 )
 def test_training_data_are_told_in_words(data: PairedData | UnpairedData | None, words: str) -> None:

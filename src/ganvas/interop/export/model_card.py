@@ -295,10 +295,10 @@ def training_data(record: RunRecord) -> str:
     resized = {
         "none": "",
         "stretch": f" of pictures resized to {size}",
-        "shorter_side": f" of pictures resized to {size}",
+        "shorter_side": f" of pictures whose shorter side was resized to {min(data.load_size)} pixels",
     }
     return (
-        f"{kind}.\nThe model saw crops of {crop} pixels{resized[data.resize]} (height x width)"
+        f"{kind}.\nThe model saw crops of {crop} pixels (height x width){resized[data.resize]}"
         f"{', half of them mirrored' if data.mirror else ''}.\n"
         "The pictures are not part of this repository, and neither are their names."
     )
