@@ -61,6 +61,7 @@ HOMES = {"recipes": "ganvas.catalog", "studio": "ganvas.studio"}
 """Verb -> module of its function, where that is not `ganvas.api`."""
 EXIT_CODES = {
     0: "done",
+    1: "the Ray cluster or one of its workers failed",
     2: "input or setting",
     3: "refused by the content gate",
     4: "training diverged",

@@ -1,6 +1,6 @@
 """Error tree; each class has the exit code of the command line.
 
-GanvasError                1   anything below
+GanvasError                1   anything below; itself, a failure of a Ray cluster or of its workers
 ├── InputError             2   invalid input that the user can correct (also a ValueError)
 │   ├── ImageError         2   a picture that cannot be read, written or used; names the file
 │   ├── VideoError         2   a film that cannot be read or written; names the file and the position
