@@ -77,6 +77,20 @@ def test_a_bare_array_of_channels(tmp_path, axis):
     assert np.array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8"])
+def test_a_bare_array_whose_channels_may_be_either_axis_is_refused(tmp_path, dtype):
+    planes = noise((5, 20, 30), "uint8") > 127
+    tifffile.imwrite(tmp_path / "a.tif", planes.astype(dtype))
+    with pytest.raises(
+        ImageError, match=r"\(5, 20, 30\), whose first or last axis may be .*: 'CYX'} or {'axes': 'YXC'}"
+    ):
+        read_image(tmp_path / "a.tif")
+    for axes, axis in (("CYX", 0), ("YXC", 2)):
+        tifffile.imwrite(tmp_path / "a.tif", planes.astype(dtype), metadata={"axes": axes})
+        read = read_image(tmp_path / "a.tif").pixels
+        assert np.array_equal(read > 0, np.moveaxis(planes, axis, -1))
+
+
 @pytest.mark.parametrize("kind", ["imagej", "ome"])
 def test_named_channels(tmp_path, kind):
     pixels = noise((33, 20, 3))

@@ -198,15 +198,19 @@ def _is_stack(tiff: Any, pages: list[Any]) -> bool:
 
 def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Picture:
     """Read several pages as the channels of one picture (H, W, C), if the metadata or shape show that they are."""
-    axis = _channel_axis(tiff.series[0]) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else None
-    if axis is None:
+    series = tiff.series[0]
+    axes = _channel_axes(series) if tiff.is_shaped or tiff.is_imagej or tiff.is_ome else []
+    if not axes:
         raise ImageError(
             path, "several pages; keep one, or write the channels of each pixel together (planarconfig='contig')"
         )
+    if len(axes) > 1:
+        problem = f"an array of shape {series.shape}, whose first or last axis may be that of the channels"
+        remedy = "write it with metadata={'axes': 'CYX'} or {'axes': 'YXC'}"
+        raise ImageError(path, f"{problem}; {remedy}")
     # Check the announced size, then that no bytes are missing: tifffile fills missing pages and strips with zeros.
-    series = tiff.series[0]
     shape = list(series.shape)
-    channels = shape.pop(axis)
+    channels = shape.pop(axes[0])
     _check_announced(path, shape[0], shape[1], channels, series.dtype, max_pixels)
     if series.dataoffset is not None:
         check_contiguous(series, path)
@@ -214,21 +218,20 @@ def _read_stack(tiff: Any, pages: list[Any], path: Path, max_pixels: int) -> Pic
         raise ImageError(path, "some of the pages that its description names are missing; copy it again")
     for page in pages:
         check_page(page.aspage(), path)
-    planes = plain_dtype(np.moveaxis(series.asarray(), axis, -1), path)
+    planes = plain_dtype(np.moveaxis(series.asarray(), axes[0], -1), path)
     orientation = pages[0].tags.valueof(ORIENTATION_TAG)
     pixels = upright(np.ascontiguousarray(planes), orientation)
     return Picture(pixels, source=path, resolution=read_resolution(pages[0], orientation))
 
 
-def _channel_axis(series: Any) -> int | None:
-    """Return the channel axis: the named one, else the first or last axis of a bare array, of at most 32 entries."""
+def _channel_axes(series: Any) -> list[int]:
+    """Return the possible channel axes: the named one, else the first and last of a bare array with <= 32 entries."""
     if len(series.shape) != 3:
-        return None
+        return []
     for name in "CS":
         if name in series.axes:
-            return int(series.axes.index(name))
-    few = [axis for axis in (0, 2) if series.shape[axis] <= MAX_CHANNELS]
-    return few[0] if series.kind == "shaped" and len(few) == 1 else None
+            return [int(series.axes.index(name))]
+    return [axis for axis in (0, 2) if series.kind == "shaped" and series.shape[axis] <= MAX_CHANNELS]
 
 
 def _check_announced(path: Path, height: int, width: int, channels: int, dtype: Any, max_pixels: int) -> None:
