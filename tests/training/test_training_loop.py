@@ -256,6 +256,27 @@ def test_minutes_are_counted_over_resumptions(tiny_config: MakeConfig, tmp_path:
     assert longer.seconds > first.seconds
 
 
+@pytest.mark.parametrize("step", [4, 5, 8], ids=["nothing due", "validation due", "preview due"])
+@pytest.mark.parametrize(("end", "settings"), [("minutes", {"minutes": 1e-6}), ("done", {"epochs": 1})])
+def test_an_interrupted_run_that_ends_when_it_is_resumed_is_evaluated_once(
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    at_step: Callable[[int, Callable[[], None]], None],
+    step: int,
+    end: str,
+    settings: dict[str, Any],
+) -> None:
+    run, images = tmp_path / "run", 2 * step
+    at_step(step, interrupt)
+    assert train(tiny_config(minutes=100.0), run, quiet=True).stopped == "interrupted"
+    for _ in range(2):
+        result = train(tiny_config(**{"minutes": 100.0} | settings), run, resume=True, quiet=True)
+        assert (result.stopped, result.images_seen) == (end, images)
+        for kind in ("validation", "training"):
+            assert [row["images"] for row in rows_of(run) if row["kind"] == kind].count(images) == 1, kind
+        assert (run / "samples" / f"{images:08d}.png").exists()
+
+
 @pytest.mark.slow
 def test_a_finished_run_can_be_lengthened(tiny_config: MakeConfig, tmp_path: Path) -> None:
     train(tiny_config(epochs=2, constant_fraction=1.0), tmp_path / "run", quiet=True)

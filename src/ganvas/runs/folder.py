@@ -59,6 +59,8 @@ class Counters:
     """Best validation so far: images, psnr, ssim, l1."""
     evaluation_due: bool = False
     """Whether the validation and preview grid at this image, which may fail, are still due."""
+    is_evaluated: bool = True
+    """Whether a run that ends at this image needs no further evaluation; earlier versions did not record it."""
     loss_counts: dict[str, int] = field(default_factory=dict)
     """Number of steps in the sum of each loss since the last row of metrics."""
     reserved: float = 0.0

@@ -70,9 +70,12 @@ class Observers:
             self.checkpoint()
 
     def repeat_evaluation(self, *, last: bool) -> None:
-        """Repeat the evaluation that failed after the last checkpoint, if one did."""
-        if self.state.evaluation_due:
-            self.evaluate(last=last)
+        """Repeat the evaluation that failed after the last checkpoint, and complete that of a run that ends here."""
+        is_due = self.state.evaluation_due
+        if is_due or (last and not self.state.is_evaluated):
+            if last:
+                self.log()
+            self.evaluate(last=last, is_begun=not is_due)
             self.checkpoint()
 
     def _reached(self, every: int) -> bool:
@@ -98,10 +101,14 @@ class Observers:
             seconds=clock.seconds,
         )
 
-    def evaluate(self, *, last: bool) -> None:
-        """Validate and write previews if they are due; both are due at the end of the run (`last`)."""
-        validates = last or self._reached(self.config.training.validate_every)
-        previews = last or self._reached(self.config.training.sample_every)
+    def evaluate(self, *, last: bool, is_begun: bool = False) -> None:
+        """Validate and write previews if they are due; both are due at the end of the run (`last`).
+
+        With `is_begun`, an earlier call at this image did what was due without `last`.
+        """
+        every = self.config.training.validate_every, self.config.training.sample_every
+        reached = (self._reached(images) for images in every)
+        validates, previews = ((last or one) and not (is_begun and one) for one in reached)
         if (validates or previews) and self.state.saved_images is None:
             # Both may fail, so the state is saved before the first of them; resuming then starts with them
             self.state.evaluation_due = True
@@ -110,7 +117,7 @@ class Observers:
             self.validate()
         if previews:
             self.preview()
-        self.state.evaluation_due = False
+        self.state.evaluation_due, self.state.is_evaluated = False, last
 
     def validate(self) -> None:
         """Measure on the validation split, and save the best generators."""

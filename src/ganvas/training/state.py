@@ -99,6 +99,7 @@ class TrainingState:
         clock: images, steps and seconds.
         best: metrics of the best validation; empty before the first.
         evaluation_due: whether the validation and preview grid at this image, which may fail, are still due.
+        is_evaluated: whether a run that ends at this image needs no further evaluation.
         saved_images: images seen at the last checkpoint; None before the first.
         saved_seconds: seconds at the last checkpoint.
         reserved_seconds: time that the last checkpoint reserved for another step and the work after it.
@@ -111,6 +112,7 @@ class TrainingState:
     clock: Clock = field(default_factory=Clock)
     best: dict[str, float] = field(default_factory=dict)
     evaluation_due: bool = False
+    is_evaluated: bool = True
     saved_images: int | None = None
     saved_seconds: float = 0.0
     reserved_seconds: float = 0.0
@@ -133,6 +135,7 @@ class TrainingState:
             pictures=pictures,
             best=self.best,
             evaluation_due=self.evaluation_due,
+            is_evaluated=self.is_evaluated,
             loss_counts=self.meter.counts,
             reserved=self.reserved_seconds,
         )
@@ -169,7 +172,8 @@ class TrainingState:
         counters = checkpoint.counters
         self.meter.counts = dict(counters.loss_counts)
         self.clock = Clock(counters.images_seen, counters.step, counters.seconds)
-        self.best, self.evaluation_due = dict(counters.best), counters.evaluation_due
+        self.best = dict(counters.best)
+        self.evaluation_due, self.is_evaluated = counters.evaluation_due, counters.is_evaluated
         self.saved_images, self.saved_seconds = counters.images_seen, counters.seconds
         self.reserved_seconds = counters.reserved
 
