@@ -66,9 +66,9 @@ def test_a_film_is_written_with_all_that_it_has(films: Path, tmp_path: Path, nam
         difference = np.abs(before.picture.pixels.astype(float) - after.picture.pixels).mean() / levels
         assert difference == 0 if info.is_lossless else difference < 3.5
     assert sound(tmp_path / name) == sound(films / name)
-    languages = [stream.language for stream in info.streams_of("sound")]
-    assert [stream.language for stream in copied.streams_of("sound")] == languages
-    assert len(copied.streams_of("subtitles")) == len(info.streams_of("subtitles"))
+    for kind in ("sound", "subtitles"):
+        before, after = ([s.language for s in film.streams if s.kind == kind] for film in (info, copied))
+        assert before == after
 
 
 @pytest.mark.parametrize("name", ANIMATIONS)
@@ -90,7 +90,7 @@ def test_nothing_planted_is_left_when_metadata_are_dropped(films: Path, tmp_path
     report = write_video(out, read_video(info), like=info, options=WriteOptions(subtitles=False, metadata=False))
     assert b"planted" not in out.read_bytes()
     assert b"loci" not in out.read_bytes()
-    assert (report.sound_tracks, report.subtitle_tracks) == (2, 0)
+    assert [stream.kind for stream in probe(out).streams] == ["video", "sound", "sound"]
     assert set(report.dropped) >= {"chapters", "metadata", "subtitles stream 3"}
 
 

@@ -185,10 +185,6 @@ class FilmInfo:
         shown = math.ceil(seconds * self.rate)
         return min(total, shown) if total else shown
 
-    def streams_of(self, kind: StreamKind) -> tuple[StreamInfo, ...]:
-        """Return the streams of one kind."""
-        return tuple(stream for stream in self.streams if stream.kind == kind)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frame:
@@ -307,7 +303,6 @@ class WriteReport:
         is_lossless: whether the codec is lossless.
         offset: seconds by which all timestamps were shifted: 0, unless the container does not support the film's clock.
         sound_tracks: number of copied sound tracks.
-        subtitle_tracks: number of copied subtitle tracks.
         dropped: streams and metadata of the film that the file does not contain, each a phrase.
     """
 
@@ -318,7 +313,6 @@ class WriteReport:
     is_lossless: bool
     offset: float = 0.0
     sound_tracks: int = 0
-    subtitle_tracks: int = 0
     dropped: tuple[str, ...] = ()
 
 

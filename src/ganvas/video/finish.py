@@ -47,7 +47,6 @@ def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteO
         done = assemble(temporary, out, parts, times, info, encoding, options)
         _verify(temporary, out, done, times, info)
         update_sidecar(out, options.label)
-    kinds = list(done.kinds.values())
     return WriteReport(
         path=out,
         num_frames=len(times.pts),
@@ -55,8 +54,7 @@ def join_parts(out: Path, paths: Sequence[Path], info: FilmInfo, options: WriteO
         pixel_format=encoding.pixel_format,
         is_lossless=encoding.is_lossless,
         offset=float(done.offset),
-        sound_tracks=kinds.count("sound"),
-        subtitle_tracks=kinds.count("subtitles"),
+        sound_tracks=list(done.kinds.values()).count("sound"),
         dropped=(*done.dropped, *_lost(info, encoding, options)),
     )
 
