@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch.nn import functional
 
 from ganvas.image.files import read_image
 
@@ -27,6 +28,39 @@ def test_energies_are_shares_of_the_real_pictures_own(ancestors: ModuleType) -> 
     assert row["energy of samples"] == pytest.approx(1)
     assert other["energy of samples"] == pytest.approx(1 / 16)
     assert row["held out"] == 4
+
+
+def test_the_energy_of_a_ramp_is_the_squared_slope(ancestors: ModuleType) -> None:
+    ramp = torch.linspace(0, 1, 11).expand(1, 1, 7, 11)
+    torch.testing.assert_close(
+        ancestors.gradient_energy(ramp), torch.tensor([0.01], dtype=torch.float64), atol=1e-8, rtol=0
+    )
+    torch.testing.assert_close(ancestors.gradient_energy(ramp.mT), ancestors.gradient_energy(ramp))
+
+
+def test_the_energy_of_a_checkerboard_is_2_and_of_one_gray_0(ancestors: ModuleType) -> None:
+    board = (torch.arange(6)[:, None] + torch.arange(8)) % 2
+    pictures = torch.stack([board.float(), torch.full((6, 8), 0.3)])[:, None]
+    assert ancestors.gradient_energy(pictures).tolist() == [2.0, 0.0]
+
+
+def test_each_direction_is_a_mean_over_its_own_places_and_channels(ancestors: ModuleType) -> None:
+    torch.manual_seed(0)
+    pictures = torch.rand(3, 4, 5, 9)
+    exact = pictures.double().numpy()
+    wanted = [
+        ((one[:, 1:] - one[:, :-1]) ** 2).mean() + ((one[:, :, 1:] - one[:, :, :-1]) ** 2).mean() for one in exact
+    ]
+    assert ancestors.gradient_energy(pictures).tolist() == pytest.approx(wanted)
+    assert ancestors.gradient_energy(pictures).dtype == torch.float64
+
+
+def test_blur_lowers_the_energy_and_noise_raises_it(ancestors: ModuleType) -> None:
+    torch.manual_seed(0)
+    picture = functional.interpolate(torch.rand(1, 3, 8, 8), (64, 64), mode="bilinear")
+    blurred = functional.avg_pool2d(picture, 5, 1, 2, count_include_pad=False)
+    energy = ancestors.gradient_energy
+    assert energy(blurred) < energy(picture) < energy(picture + 0.1 * torch.randn(64, 64))
 
 
 def test_a_grid_shows_each_kind_of_picture(ancestors: ModuleType, tmp_path: Path) -> None:

@@ -165,23 +165,6 @@ def _middle(images: Tensor) -> Tensor:
     return luma(images)[..., BORDER:-BORDER, BORDER:-BORDER]
 
 
-def gradient_energy(images: Tensor) -> Tensor:
-    """Compute the mean squared difference of neighbors, vertical plus horizontal: blur lowers it, noise raises it.
-
-    Relative to the energy of another set it shows how many edges and how much texture remain, not whether they are
-    correct.
-
-    Args:
-        images: (N, C, H, W) in [0, 1], at least 2 pixels a side.
-
-    Returns:
-        (N,) float64, at least 0: the mean over positions and channels, computed for each direction.
-    """
-    exact = images.double()
-    down, across = exact.diff(dim=-2), exact.diff(dim=-1)
-    return down.square().mean(dim=(1, 2, 3)) + across.square().mean(dim=(1, 2, 3))
-
-
 @dataclass(frozen=True)
 class Summary:
     """Summary of a metric over all pictures.
