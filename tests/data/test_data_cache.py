@@ -403,7 +403,7 @@ def test_a_cache_does_not_outlive_a_gate_that_is_shut(
     assert not any((tmp_path / "cache").iterdir())
 
 
-def test_pictures_are_decoded_on_all_cores_and_written_in_order(
+def test_pictures_are_decoded_on_all_allowed_cores_and_written_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first three are read at the same time; the first is slow, and few others wait for it."""
@@ -421,7 +421,8 @@ def test_pictures_are_decoded_on_all_cores_and_written_in_order(
         return read(entry)
 
     monkeypatch.setattr(decode, "read_sides", slow_at_first)
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0, 1, 2}, raising=False)
     most_ahead: list[int] = []
 
     class Ahead(Progress):

@@ -13,7 +13,7 @@ from ganvas.hardware.threads import using_threads
 from ganvas.image.picture import Box
 from ganvas.localization.detectors import Detection, DetectionConfig
 from ganvas.redaction.detections import FrameDetections, ManualBox, header_line, read_detections
-from ganvas.redaction.examination import examine
+from ganvas.redaction.examination import AHEAD, examine
 
 SCORES = st.floats(0, 1).map(lambda score: round(score, 4))
 BOXES = st.builds(
@@ -180,6 +180,14 @@ def test_as_many_frames_at_once_as_threads_are_given() -> None:
         with using_threads(wanted):
             list(examine(frames, [Meeting()], DetectionConfig()))
         assert most[0] == wanted
+
+
+def test_frames_are_read_ahead_for_the_allowed_cores(monkeypatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0}, raising=False)
+    frames = iter([(number, number / 25, np.zeros((4, 24, 3), np.uint8)) for number in range(20)])
+    next(examine(frames, [Counting()], DetectionConfig()))
+    assert len(list(frames)) == 20 - (AHEAD + 1)
 
 
 def test_frames_are_examined_in_order_and_a_failure_is_told() -> None:

@@ -44,6 +44,7 @@ from ganvas.data.layouts import (
 )
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
+from ganvas.hardware.threads import core_count
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Pixels
 from ganvas.progress import SILENT, Progress
@@ -335,7 +336,7 @@ def _in_order(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[
 
     Few results are computed ahead, so that memory does not grow with the data set when one item is slow.
     """
-    workers = os.cpu_count() or 1
+    workers = core_count()
     with ThreadPoolExecutor(workers, "ganvas-decode") as pool:
         waiting: deque[tuple[Item, Future[Made]]] = deque()
         try:

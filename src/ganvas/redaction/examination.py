@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ganvas.errors import problem_of
-from ganvas.hardware.threads import given_threads
+from ganvas.hardware.threads import core_count, given_threads
 from ganvas.localization.classifier import Bytes
 from ganvas.localization.detectors import DetectionConfig, Detector, find_boxes
 from ganvas.redaction.detections import FrameDetections
@@ -52,7 +51,7 @@ def in_threads(
         items: read in the caller's thread.
         workers: number of threads; None for the number of CPU threads, at most `MOST_WORKERS`.
     """
-    workers = workers or min(given_threads() or os.cpu_count() or 1, MOST_WORKERS)
+    workers = workers or min(given_threads() or core_count(), MOST_WORKERS)
     waiting: deque[Future[Outcome]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
