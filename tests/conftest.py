@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from ganvas.filesystem import locks
 
 # The duration of an example depends on the machine and its load.
 settings.register_profile("ganvas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -88,6 +91,19 @@ def stub_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         gate.forget_scorer()
     yield
     gate.forget_scorer()
+
+
+@pytest.fixture
+def no_folder_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make locks on folders fail, as on some network file systems; files can still be locked."""
+    lock = locks._lock
+
+    def refuse_folders(descriptor: int, *, alone: bool) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(next(iter(locks.UNABLE)), "for the test")
+        lock(descriptor, alone=alone)
+
+    monkeypatch.setattr(locks, "_lock", refuse_folders)
 
 
 @pytest.fixture

@@ -33,11 +33,16 @@ def test_an_interrupted_job_keeps_its_folder(tmp_path: Path, error: Any, stays: 
     assert not folder.exists()
 
 
-def test_other_settings_begin_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder_locks", [True, False])
+def test_other_settings_begin_anew(tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest) -> None:
+    if not folder_locks:
+        request.getfixturevalue("no_folder_locks")
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "film.mp4", KeyboardInterrupt)
     with working_folder(tmp_path / "film.mp4", "two") as folder:
         assert not (folder / "part").exists()
+        with pytest.raises(FolderInUse), working_folder(tmp_path / "film.mp4", "two"):
+            pass
 
 
 def test_one_process_at_a_time_holds_it(tmp_path: Path) -> None:

@@ -90,6 +90,21 @@ class TestPairs:
             entries = find_entries(PairedData(folder=tmp_path / "out"), split)
             assert len(entries) == count
 
+    @pytest.mark.usefixtures("no_folder_locks")
+    def test_pairs_are_written_and_continued_where_folders_cannot_be_locked(self, tmp_path: Path) -> None:
+        write_image(tmp_path / "photos" / "x.png", Picture(scene(1)))
+        config = PrepareConfig(tmp_path / "photos", tmp_path / "out", strength=(4, 4))
+        prepare_pairs(config)
+        (tmp_path / "out" / ".prepare.jsonl").write_text("")
+        for folder in ("train", "manifest.json"):
+            (tmp_path / "out" / folder).rename(tmp_path / folder)
+        prepare_pairs(config)
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            ".prepare.jsonl",
+            "manifest.json",
+            "train",
+        ]
+
     def test_everywhere_is_the_whole_mosaic(self, photos: Path, tmp_path: Path) -> None:
         prepare_pairs(PrepareConfig(photos, tmp_path / "out", strength=(4, 4)))
         for pair in manifest(tmp_path / "out")["pairs"]:

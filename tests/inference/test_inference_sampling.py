@@ -59,6 +59,21 @@ def test_pictures_and_a_grid_are_written_and_labeled(tmp_path):
     assert str(report).startswith("10 pictures and")
 
 
+@pytest.mark.usefixtures("no_folder_locks")
+def test_pictures_are_sampled_where_folders_cannot_be_locked(tmp_path):
+    write_run(tmp_path / "run")
+    draw(tmp_path / "run", tmp_path / "out", count=1)
+    assert names(tmp_path / "out") == ["00000.png", GRID_NAME]
+
+
+@pytest.mark.usefixtures("no_folder_locks")
+def test_a_failure_without_pictures_leaves_no_folder_where_folders_cannot_be_locked(tmp_path):
+    write_run(tmp_path / "run", spec=DEEP)
+    with pytest.raises(ImageError):
+        draw(tmp_path / "run", tmp_path / "out", count=1, suffix=".png")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_picture_depends_on_the_seed_and_its_number_alone(tmp_path):
     write_run(tmp_path / "run")
     draw(tmp_path / "run", tmp_path / "few", count=2, seed=3)

@@ -25,6 +25,7 @@ from training_runs import MakeConfig, assert_same_run, rows_of, tensors_of, tiny
 from ganvas.content_gate import AdmittedPicture, gate
 from ganvas.errors import ConfigError, DivergenceError, MissingDependency, PolicyRefusal, RunError
 from ganvas.filesystem import FolderInUse
+from ganvas.filesystem.locks import LOCK_NAME
 from ganvas.hardware.threads import using_threads
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
@@ -344,6 +345,12 @@ def test_a_process_that_does_not_see_the_state_stops(
 def test_one_trainer_a_folder(tiny_config: MakeConfig, tmp_path: Path) -> None:
     with lock_run(tmp_path / "run"), pytest.raises(FolderInUse, match="in use by another"):
         train(tiny_config(), tmp_path / "run", quiet=True)
+
+
+@pytest.mark.usefixtures("no_folder_locks")
+def test_a_run_starts_where_folders_cannot_be_locked(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    train(tiny_config(epochs=1), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / LOCK_NAME).exists()
 
 
 def test_what_a_killed_process_was_writing_is_swept_away(tiny_config: MakeConfig, tmp_path: Path) -> None:

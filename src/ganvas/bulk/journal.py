@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import GanvasError
-from ganvas.filesystem.atomic import append_line, claimed, write_text
+from ganvas.filesystem import claimed, contents_of
+from ganvas.filesystem.atomic import append_line, write_text
 from ganvas.image.files import open_regular
 from ganvas.serialization import read_json_lines, to_record
 
@@ -155,5 +156,5 @@ def _folder_of(target: Path) -> Path:
 
 
 def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in contents_of(folder):
         path.unlink()

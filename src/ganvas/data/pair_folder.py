@@ -14,7 +14,7 @@ from ganvas.bulk.runner import find_files
 from ganvas.data.config import PrepareConfig
 from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError
-from ganvas.filesystem import require_apart
+from ganvas.filesystem import contents_of, require_apart
 from ganvas.filesystem.atomic import append_line
 from ganvas.filesystem.paths import name_key
 from ganvas.image.files import write_image
@@ -69,11 +69,11 @@ class PairFolder:
             DataError: the folder contains anything else.
         """
         if not (path / JOURNAL).exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or contents_of(path)):
                 raise DataError(f"{path} contains other files; use an empty or new folder")
             return cls(path, settings)
         lines = [line for line in read_json_lines(path / JOURNAL) if "settings" in line or _is_entry(line)]
-        if not lines and all(child.name == JOURNAL for child in path.iterdir()):
+        if not lines and all(child.name == JOURNAL for child in contents_of(path)):
             return cls(path, settings)  # interrupted while writing the first line
         if not lines or lines[0].get("settings") != settings:
             raise DataError(

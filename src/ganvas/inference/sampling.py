@@ -17,7 +17,7 @@ from torch import Tensor
 from ganvas.bulk.journal import hash_files
 from ganvas.content_gate import AdmittedPicture, admit_many, as_sheet, write_synthetic
 from ganvas.errors import ConfigError, InputError, PolicyRefusal
-from ganvas.filesystem import claimed
+from ganvas.filesystem import claimed, contents_of
 from ganvas.filesystem.atomic import write_json
 from ganvas.hardware.device import choose_device, choose_precision, cores_for_networks
 from ganvas.hardware.threads import computing_with
@@ -177,13 +177,13 @@ def _noted(out: Path, settings: dict[str, object]) -> Iterator[None]:
         same = read_json(note) == settings
     except (OSError, ValueError):
         same = False
-    if not same and any(out.iterdir()):
+    if not same and contents_of(out):
         raise InputError(f"{out} contains other files; use another folder, so that old and new pictures do not mix")
     write_json(note, settings)
     try:
         yield
     except Exception:
-        if all(path == note for path in out.iterdir()):  # otherwise, as after a full disk, they are kept for resuming
+        if contents_of(out) == [note]:  # otherwise, as after a full disk, they are kept for resuming
             note.unlink()
         raise
     note.unlink()

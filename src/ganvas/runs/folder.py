@@ -30,7 +30,7 @@ from torch import Tensor
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import data_files, data_folders
 from ganvas.errors import RunError
-from ganvas.filesystem import claimed, require_apart, require_outside
+from ganvas.filesystem import claimed, contents_of, require_apart, require_outside
 from ganvas.filesystem.atomic import write_text
 from ganvas.runs.published import RECORD_NAME
 from ganvas.runs.record import UNREADABLE, snapshot_path
@@ -183,7 +183,7 @@ def check_folder(run: Path, data: DataConfig, *, resume: bool) -> None:
     require_apart((path for path in written if path.is_file()), data_files(data))
     if not resume:
         require_outside(run, *data_folders(data))
-        if there := sorted(path.name for path in run.iterdir() if path.name not in own):
+        if there := sorted(path.name for path in contents_of(run) if path.name not in own):
             shown = ", ".join(there[:5])
             raise RunError(f"{run} already contains {shown}: resume that run, or use another folder")
     elif (run / STATE_NAME).exists() and not (run / RECORD_NAME).exists():

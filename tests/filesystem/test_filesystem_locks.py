@@ -1,0 +1,109 @@
+"""Locks on folders: one process writes, single files share, and neither lock files nor leftovers remain."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from leftovers import LEFTOVERS, fill
+
+from ganvas.filesystem import FolderInUse, claimed, contents_of, locks, swept_beside
+from ganvas.filesystem.locks import LOCK_NAME
+
+
+def test_a_claim_removes_leftovers_and_nothing_else(tmp_path: Path) -> None:
+    for folder in (tmp_path / "out", tmp_path / "out" / "sub", tmp_path / "elsewhere"):
+        fill(folder)
+    with claimed(tmp_path / "out", beside=[tmp_path / "out" / "sub", tmp_path / "missing"]):
+        pass
+    kept = {".tmpAbCdE1", ".mine.png", "x.png", ".x.0123.png", ".tmpfile"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == kept | {"sub"}
+    assert {path.name for path in (tmp_path / "out" / "sub").iterdir()} == kept
+    assert LEFTOVERS[0] in {path.name for path in (tmp_path / "elsewhere").iterdir()}
+
+
+@pytest.mark.parametrize("folder_locks", [True, False])
+def test_one_process_a_folder(tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest) -> None:
+    if not folder_locks:
+        request.getfixturevalue("no_folder_locks")
+    out = tmp_path / "new" / "out"
+    with claimed(out):
+        with pytest.raises(FolderInUse, match="in use by another"), claimed(out):
+            pass
+        (tmp_path / "link").symlink_to(out)
+        with pytest.raises(FolderInUse), claimed(tmp_path / "link"):
+            pass
+        (out / "x.png").touch()
+    with claimed(out):
+        pass
+    assert [path.name for path in out.iterdir()] == ["x.png"]
+
+
+def test_an_empty_folder_that_was_made_is_removed(tmp_path: Path) -> None:
+    with claimed(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "there").mkdir()
+    with claimed(tmp_path / "there"):
+        pass
+    assert (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("folder_locks", [True, False])
+def test_single_files_share_a_folder(
+    tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not folder_locks:
+        request.getfixturevalue("no_folder_locks")
+    monkeypatch.setattr(locks, "PATIENCE", 2)
+    fill(tmp_path)
+    with swept_beside(tmp_path), swept_beside(tmp_path):
+        assert not (tmp_path / LEFTOVERS[0]).exists()
+        with pytest.raises(FolderInUse), claimed(tmp_path):
+            pass
+    with claimed(tmp_path), pytest.raises(FolderInUse), swept_beside(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("no_folder_locks")
+def test_the_last_process_that_shares_a_folder_removes_the_lock_file(tmp_path: Path) -> None:
+    (tmp_path / "x.png").touch()
+    with swept_beside(tmp_path):
+        with swept_beside(tmp_path):
+            pass
+        assert sorted(tmp_path.iterdir()) == [tmp_path / LOCK_NAME, tmp_path / "x.png"]
+        assert contents_of(tmp_path) == [tmp_path / "x.png"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.png"]
+
+
+@pytest.mark.usefixtures("no_folder_locks")
+def test_a_lock_file_that_another_process_made_anew_is_kept(tmp_path: Path) -> None:
+    with claimed(tmp_path):
+        (tmp_path / LOCK_NAME).unlink()
+        (tmp_path / LOCK_NAME).touch()
+    assert (tmp_path / LOCK_NAME).exists()
+
+
+def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from ganvas.filesystem import claimed\n"
+        "with claimed(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(FolderInUse), claimed(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.communicate()
+    with claimed(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
