@@ -106,6 +106,13 @@ def no_folder_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_lock", refuse_folders)
 
 
+@pytest.fixture(params=["folder", "file"])
+def either_lock(request: pytest.FixtureRequest) -> None:
+    """Run the test twice: where folders can be locked, and where a file in them is locked instead."""
+    if request.param == "file":
+        request.getfixturevalue("no_folder_locks")
+
+
 @pytest.fixture
 def any_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow bfloat16 on every processor: tiny networks also run where it is emulated."""

@@ -33,10 +33,8 @@ def test_an_interrupted_job_keeps_its_folder(tmp_path: Path, error: Any, stays: 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("folder_locks", [True, False])
-def test_other_settings_begin_anew(tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest) -> None:
-    if not folder_locks:
-        request.getfixturevalue("no_folder_locks")
+@pytest.mark.usefixtures("either_lock")
+def test_other_settings_begin_anew(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted(tmp_path / "film.mp4", KeyboardInterrupt)
     with working_folder(tmp_path / "film.mp4", "two") as folder:

@@ -349,6 +349,23 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ganvas-decode")], caught
 
 
+def test_the_folder_of_a_killed_build_is_removed_by_the_next(tmp_path: Path) -> None:
+    seen = set[Path]()
+
+    class Seen(Progress):
+        def __call__(self, task: str, done: int, total: int) -> None:
+            seen.update((tmp_path / "cache").iterdir())
+
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build_cache(config, "train", tmp_path / "cache", progress=Seen())
+    (left,) = seen
+    left.mkdir()  # as if its process had been killed
+    (left / "a.bin").write_bytes(b"half")
+    build(replace(config, resize="stretch", load_size=(24, 20), crop_size=(8, 8)), tmp_path)
+    assert not left.exists()
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
 

@@ -13,7 +13,6 @@ from ganvas.filesystem import sweep
 from ganvas.filesystem.atomic import (
     append_line,
     atomic_file,
-    hidden_folder,
     is_leftover,
     temporary_path,
     write_bytes,
@@ -150,17 +149,3 @@ def test_a_leftover_that_is_a_link_or_a_folder_stays(tmp_path: Path) -> None:
     (tmp_path / LEFTOVERS[1]).mkdir()
     sweep([tmp_path])
     assert {path.name for path in tmp_path.iterdir()} == {"original", LEFTOVERS[0], LEFTOVERS[1]}
-
-
-def test_a_hidden_folder_goes_with_what_was_not_moved_out_of_it(tmp_path: Path) -> None:
-    left = tmp_path / temporary_path(tmp_path / "x.onnx").name
-    left.mkdir()
-    file = temporary_path(tmp_path / "picture.png")
-    file.touch()
-    with hidden_folder(tmp_path / "net.onnx") as hidden:
-        assert (hidden.parent, hidden.name[0]) == (tmp_path, ".")
-        assert not left.exists()
-        with hidden_folder(tmp_path / "other.onnx"):
-            assert hidden.is_dir()
-        (hidden / "part").write_text("half")
-    assert list(tmp_path.iterdir()) == [file]

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from leftovers import LEFTOVERS, fill
+from leftovers import DEAD, LEFTOVERS, fill
 
 from ganvas.filesystem import FolderInUse, claimed, contents_of, locks, swept_beside
-from ganvas.filesystem.locks import LOCK_NAME
+from ganvas.filesystem.atomic import temporary_path
+from ganvas.filesystem.locks import LOCK_NAME, hidden_folder
 
 
 def test_a_claim_removes_leftovers_and_nothing_else(tmp_path: Path) -> None:
@@ -24,10 +25,8 @@ def test_a_claim_removes_leftovers_and_nothing_else(tmp_path: Path) -> None:
     assert LEFTOVERS[0] in {path.name for path in (tmp_path / "elsewhere").iterdir()}
 
 
-@pytest.mark.parametrize("folder_locks", [True, False])
-def test_one_process_a_folder(tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest) -> None:
-    if not folder_locks:
-        request.getfixturevalue("no_folder_locks")
+@pytest.mark.usefixtures("either_lock")
+def test_one_process_a_folder(tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     with claimed(out):
         with pytest.raises(FolderInUse, match="in use by another"), claimed(out):
@@ -51,12 +50,8 @@ def test_an_empty_folder_that_was_made_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "there").exists()
 
 
-@pytest.mark.parametrize("folder_locks", [True, False])
-def test_single_files_share_a_folder(
-    tmp_path: Path, folder_locks: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not folder_locks:
-        request.getfixturevalue("no_folder_locks")
+@pytest.mark.usefixtures("either_lock")
+def test_single_files_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "PATIENCE", 2)
     fill(tmp_path)
     with swept_beside(tmp_path), swept_beside(tmp_path):
@@ -84,6 +79,41 @@ def test_a_lock_file_that_another_process_made_anew_is_kept(tmp_path: Path) -> N
         (tmp_path / LOCK_NAME).unlink()
         (tmp_path / LOCK_NAME).touch()
     assert (tmp_path / LOCK_NAME).exists()
+
+
+@pytest.mark.usefixtures("either_lock")
+def test_a_hidden_folder_goes_with_what_was_not_moved_out_of_it(tmp_path: Path) -> None:
+    left = temporary_path(tmp_path / "x.onnx")
+    (left / "net.onnx").mkdir(parents=True)
+    file = temporary_path(tmp_path / "picture.png")
+    file.touch()
+    with hidden_folder(tmp_path / "net.onnx") as staged:
+        assert (staged.parent.parent, staged.parent.name[0], staged.name) == (tmp_path, ".", "net.onnx")
+        assert not left.exists()
+        with hidden_folder(tmp_path / "other.onnx"):
+            assert staged.is_dir()
+        (staged / "part").write_text("half")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.usefixtures("either_lock")
+def test_the_hidden_folder_of_a_process_in_another_container_is_kept(tmp_path: Path) -> None:
+    other = tmp_path / f".x.{DEAD}01234567"
+    with claimed(other):
+        (other / "part").touch()
+        with hidden_folder(tmp_path / "x"):
+            assert (other / "part").exists()
+    with hidden_folder(tmp_path / "x"):
+        assert not other.exists()
+
+
+@pytest.mark.usefixtures("either_lock")
+def test_a_staged_folder_is_moved_without_a_lock_file(tmp_path: Path) -> None:
+    with hidden_folder(tmp_path / "x") as staged:
+        (staged / "part").touch()
+        staged.rename(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["part"]
 
 
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import warnings
 import zlib
 from collections import Counter, deque
@@ -44,6 +43,7 @@ from ganvas.data.layouts import (
 )
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.locks import hidden_folder
 from ganvas.hardware.threads import core_count
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Pixels
@@ -87,15 +87,12 @@ def build_cache(
     if cached is None or not _is_still_admitted(cached, pictures):
         # 2. Remove a cache that is damaged or no longer admitted, since it would block the rename in step 4.
         shutil.rmtree(home, ignore_errors=True)
-        # 3. Write into a folder with a unique name, because other processes may be building the same cache.
+        # 3. Write into a hidden folder of this process, because others may be building the same cache.
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=folder))
-        try:
+        with hidden_folder(home) as temporary:
             _Writer(temporary, plan, pictures).write(progress)
             # 4. Publish by renaming, which is atomic, so that no process ever opens an incomplete cache.
             _publish(temporary, home)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         cached = Cache(home, config)
     cached.require_reducible(config)
     _warn_of_remarks(home, split)

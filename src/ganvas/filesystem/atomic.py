@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ from pathlib import Path
 __all__ = [
     "append_line",
     "atomic_file",
-    "hidden_folder",
     "is_leftover",
     "sweep",
+    "temporary_beside",
     "write_bytes",
     "write_json",
     "write_text",
@@ -28,7 +27,7 @@ TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 STEM_BYTES = 64
 """Largest part of the target's stem in the name of a temporary file, in bytes; file systems allow names of 255."""
 _in_progress: set[str] = set()
-"""Names of the temporary files that this process is writing."""
+"""Names of the temporary files and folders that this process is writing."""
 
 
 def temporary_path(path: Path) -> Path:
@@ -37,9 +36,9 @@ def temporary_path(path: Path) -> Path:
 
 
 def is_leftover(name: str) -> bool:
-    """Return whether a file of this name is a temporary file of `atomic_file` from a process that no longer runs.
+    """Return whether this is the name of a temporary file or folder from a process that no longer runs.
 
-    A process on another machine counts as ended, so call this only while the folder is locked.
+    A process on another machine counts as ended, so remove what has this name only under a lock.
     """
     found = TEMPORARY.fullmatch(name)
     return found is not None and name not in _in_progress and not _runs(int(found[1], 16))
@@ -69,33 +68,26 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_beside(path) as temporary:
+        try:
+            yield temporary
+            _flush_file(temporary)
+            temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Yield a new temporary path, which this process does not take for a leftover while the block lasts."""
     temporary = temporary_path(path)
     _in_progress.add(temporary.name)
     try:
         with naming(path, temporary):
             yield temporary
-            _flush_file(temporary)
-            temporary.replace(path)
-            _flush_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
         _in_progress.discard(temporary.name)
-
-
-@contextmanager
-def hidden_folder(path: Path) -> Iterator[Path]:
-    """Yield a new hidden folder beside `path`, removed at the end; first removes those of killed processes."""
-    for left in [one for one in path.parent.iterdir() if is_leftover(one.name)]:
-        shutil.rmtree(left, ignore_errors=True)  # a file with this name is an error and is kept
-    folder = temporary_path(path)
-    _in_progress.add(folder.name)
-    try:
-        with naming(path, folder):
-            folder.mkdir()
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _in_progress.discard(folder.name)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Locks on output folders.
+"""Locks on output folders, and hidden folders for temporary files.
 
 One process at a time writes into a folder whose journal it continues. The lock is on the folder itself (`flock` of its
 descriptor), so it leaves no file behind. If a file system cannot lock folders (Windows, NFS), a hidden file in the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ganvas.errors import InputError
-from ganvas.filesystem.atomic import sweep
+from ganvas.filesystem.atomic import is_leftover, sweep, temporary_beside
 
-__all__ = ["FolderInUse", "claimed", "contents_of", "swept_beside"]
+__all__ = ["FolderInUse", "claimed", "contents_of", "hidden_folder", "swept_beside"]
 
 LOCK_NAME = ".ganvas.lock"
 """File that is locked if the folder cannot be; a killed process leaves it behind."""
@@ -70,6 +71,27 @@ def swept_beside(folder: Path) -> Iterator[None]:
             pass
         with _locked(folder, alone=False):
             yield
+
+
+@contextmanager
+def hidden_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder in a locked hidden one beside `path`, removed at the end; first removes those left behind.
+
+    The lock also protects it from processes that cannot see this one: on another machine, or in another container.
+    """
+    for left in [one for one in path.parent.iterdir() if is_leftover(one.name)]:
+        with contextlib.suppress(OSError, FolderInUse):  # it is locked, or a file, which is kept
+            with _locked(left, alone=True):
+                shutil.rmtree(left, ignore_errors=True)
+            left.rmdir()  # Windows keeps the folder of an open file
+    with temporary_beside(path) as folder:
+        try:
+            with _locked(folder, alone=True):
+                staged = folder / path.name  # without the lock file, so that it can be renamed to `path`
+                staged.mkdir()
+                yield staged
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any
 
 from ganvas.errors import ConfigError, ExportError, GanvasError, InputError
 from ganvas.filesystem import require_apart, swept_beside
-from ganvas.filesystem.atomic import hidden_folder, write_json
+from ganvas.filesystem.atomic import write_json
+from ganvas.filesystem.locks import hidden_folder
 from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.tiling import OUT_OF_MEMORY
