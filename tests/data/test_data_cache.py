@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import threading
@@ -27,7 +28,7 @@ from ganvas.data.config import PairedData, UnpairedData
 from ganvas.data.decode import OpacityWarning
 from ganvas.data.layouts import Entry, Split
 from ganvas.data.loader import TrainLoader, evaluation_pairs
-from ganvas.errors import Cancelled, DataError, PolicyRefusal
+from ganvas.errors import Cancelled, DataError, InputError, PolicyRefusal
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Picture, PictureSpec, Pixels
 from ganvas.progress import Progress
@@ -364,6 +365,47 @@ def test_the_folder_of_a_killed_build_is_removed_by_the_next(tmp_path: Path) -> 
     build(replace(config, resize="stretch", load_size=(24, 20), crop_size=(8, 8)), tmp_path)
     assert not left.exists()
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_cache_has_ordinary_permissions_since_users_may_share_it(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").mkdir()
+    build(PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT), tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    assert home.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Forbid a method of all paths, as for files of another user; root, who may run the tests, is forbidden nothing."""
+
+    def forbidden(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, method, forbidden)
+
+
+def test_a_cache_that_cannot_be_replaced_is_an_error_before_a_picture_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT)
+    build(config, tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    (home / "checks.json").write_text("{")
+    forbid(monkeypatch, "rename")
+    monkeypatch.setattr(decode, "read_sides", None)
+    with pytest.raises(InputError, match=f"{home}: Permission denied.*set GANVAS_CACHE to a folder of your own"):
+        build(config, tmp_path)
+    assert list((tmp_path / "cache").iterdir()) == [home]
+
+
+def test_a_damaged_picture_in_the_cache_of_another_user_is_an_error_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(config := PairedData(folder=folders(tmp_path / "set"), **ALL_OF_IT), tmp_path)
+    (home,) = (tmp_path / "cache").iterdir()
+    flip(home / "a.bin", 7)
+    forbid(monkeypatch, "unlink")
+    with pytest.raises(InputError, match="set GANVAS_CACHE"):
+        pair(build(config, tmp_path), 0)
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ganvas.data.prepare import prepare_pairs
 from ganvas.data.regions import read_user_regions
 from ganvas.errors import ImageError, InputError
 from ganvas.filesystem import files_in, require_apart
-from ganvas.filesystem.paths import list_folder
+from ganvas.filesystem.paths import list_folder, using_cache
 from ganvas.image.files import SkippedWarning, list_images, read_image, warn_of_skipped
 from redact_command import redact_files
 
@@ -25,6 +26,17 @@ def original(tmp_path: Path) -> Path:
     path.parent.mkdir()
     path.write_bytes(b"original")
     return path
+
+
+def missing_permission(path: str) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", path)
+
+
+def test_only_errors_inside_the_cache_name_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="GANVAS_CACHE"), using_cache(tmp_path / "cache"):
+        missing_permission(str(tmp_path / "cache" / "x.json"))
+    with pytest.raises(PermissionError), using_cache(tmp_path / "cache"):
+        missing_permission(str(tmp_path / "photos" / "x.png"))
 
 
 def test_targets_that_do_not_exist_cost_nothing(tmp_path: Path) -> None:

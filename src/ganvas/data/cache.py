@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ganvas.data.config import DataConfig
 from ganvas.data.layouts import Split, some_names
 from ganvas.errors import DataError, PolicyRefusal
+from ganvas.filesystem.paths import using_cache
 from ganvas.image.picture import NATURAL_RANGE, DType, PictureSpec, Pixels
 from ganvas.image.ranges import Transfer, describe_transfer
 from ganvas.serialization import read_json
@@ -115,6 +116,7 @@ class Side:
 
         Raises:
             DataError: the picture is damaged. The cache is removed.
+            InputError: it is damaged, and the cache cannot be removed.
         """
         height, width = self.sizes[index].tolist()
         channels, end = int(self._channels[index]), int(self._ends[index])
@@ -151,8 +153,9 @@ class Side:
 
     def _verify(self, index: int, planes: Pixels) -> None:
         if checksum(planes) != self._sums[index]:
-            for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
-                path.unlink(missing_ok=True)
+            with using_cache(self._folder):
+                for path in self._folder.glob("*.json"):  # without its index the cache is rebuilt
+                    path.unlink(missing_ok=True)
             raise DataError(
                 f"{self._folder}: the cached picture {self.names[index]} is damaged (its checksum differs); run the "
                 "command again to rebuild the cache (`ganvas resume RUN` for training), and check the disk"

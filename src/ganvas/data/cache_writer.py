@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import warnings
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -44,6 +43,7 @@ from ganvas.data.layouts import (
 from ganvas.errors import DataError, ImageError, PolicyRefusal
 from ganvas.filesystem.atomic import write_json
 from ganvas.filesystem.locks import hidden_folder
+from ganvas.filesystem.paths import using_cache
 from ganvas.hardware.threads import core_count
 from ganvas.image.files import PictureWarning
 from ganvas.image.picture import Pixels
@@ -77,6 +77,7 @@ def build_cache(
     Raises:
         Cancelled: by `progress`; no files remain.
         DataError: pictures cannot be found, read or used together; the message names them.
+        InputError: another user's cache cannot be read or replaced.
         PolicyRefusal: too many are refused.
     """
     layout = find_layout(config, split)
@@ -85,15 +86,17 @@ def build_cache(
     # 1. Use an existing cache: its key shows that no file or setting has changed. Only the gate may have.
     cached = _open_if_valid(home, config)
     if cached is None or not _is_still_admitted(cached, pictures):
-        # 2. Remove a cache that is damaged or no longer admitted, since it would block the rename in step 4.
-        shutil.rmtree(home, ignore_errors=True)
-        # 3. Write into a hidden folder of this process, because others may be building the same cache.
-        folder.mkdir(parents=True, exist_ok=True)
-        with hidden_folder(home) as temporary:
-            _Writer(temporary, plan, pictures).write(progress)
-            # 4. Publish by renaming, which is atomic, so that no process ever opens an incomplete cache.
-            _publish(temporary, home)
-        cached = Cache(home, config)
+        with using_cache(folder):
+            # 2. Write into a hidden folder of this process, because others may be building the same cache.
+            folder.mkdir(parents=True, exist_ok=True)
+            with hidden_folder(home) as temporary:
+                # 3. Remove a cache that is damaged or no longer admitted, since it would block the rename in step 4.
+                with suppress(FileNotFoundError):
+                    home.rename(temporary.parent / "replaced")
+                _Writer(temporary, plan, pictures).write(progress)
+                # 4. Publish by renaming, which is atomic, so that no process ever opens an incomplete cache.
+                _publish(temporary, home)
+            cached = Cache(home, config)
     cached.require_reducible(config)
     _warn_of_remarks(home, split)
     if split == "train":
@@ -135,8 +138,7 @@ class _Plan:
         if self.num_frames > 1:
             settings.append(f"{self.num_frames} frames")
         digest = hashlib.sha256(json.dumps([settings, gate.THRESHOLD, gate.VIEWS_VERSION]).encode())
-        # Files are identified by name, size and time. Hashing their content would read the whole data set at each
-        # start.
+        # Files are identified by name, size and time; hashing their content would read all of it at each start.
         for entry in self.entries:
             digest.update(json.dumps([entry.name, *(_fingerprint(file, real) for file in entry.files)]).encode())
         return digest.hexdigest()[:32]

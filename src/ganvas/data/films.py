@@ -28,7 +28,7 @@ from ganvas.data.splits import (
 )
 from ganvas.errors import DataError, RunError, VideoError
 from ganvas.filesystem.atomic import write_json
-from ganvas.filesystem.paths import cache_folder
+from ganvas.filesystem.paths import cache_folder, using_cache
 from ganvas.image.files import read_image
 from ganvas.image.ranges import Transfer, describe_transfer
 from ganvas.progress import SILENT, Progress
@@ -207,8 +207,9 @@ def _scanned(entry: Entry, config: DataConfig, progress: Progress) -> _Scan:
     except (OSError, ValueError, RunError):  # missing or damaged
         film = probe(path)
         found = _Scan(frames=tuple(_scan(film, config.frame_step, progress)), transfer=film.color.hdr)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_json(kept, to_record(found))
+    with using_cache(kept.parent.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, to_record(found))
     return found
 
 

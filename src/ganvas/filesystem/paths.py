@@ -12,6 +12,7 @@ their names.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -20,6 +21,7 @@ import sys
 import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -45,6 +47,7 @@ __all__ = [
     "require_apart",
     "require_outside",
     "sha256_of",
+    "using_cache",
 ]
 
 Identity = tuple[int, int]
@@ -157,6 +160,26 @@ def cache_folder() -> Path:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganvas"  # empty counts as unset
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""System errors of missing permissions and of read-only file systems."""
+
+
+@contextmanager
+def using_cache(folder: Path) -> Iterator[None]:
+    """Convert an error of missing permissions in a cache folder, which users may share, to one with the remedy.
+
+    Raises:
+        InputError: the user may not read, write or remove a file in the folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FORBIDDEN or error.filename is None or not lies_in(Path(error.filename), folder):
+            raise
+        problem = f"{error.filename}: {error.strerror}; you may not read or replace this cache"
+        raise InputError(f"{problem}: set GANVAS_CACHE to a folder of your own") from error
 
 
 def sha256_of(path: Path) -> str:
