@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from studio_page import BYTES, LIMITS, ORIGIN, Page, png
+from studio_workers import Act
 
 from ganvas.image.files import read_image_bytes, read_label
+from ganvas.studio.jobs import Job
 
 BOMB = png(size=(48, 32)).replace((48).to_bytes(4) + (32).to_bytes(4), (60000).to_bytes(4) * 2)
 
@@ -121,6 +124,20 @@ def test_a_painted_region_is_covered_reviewed_corrected_and_signed(page: Page) -
     assert page.job("redact", files=[one["id"]], strength={"style": "mosaic"})["state"] == "done"
     review = next(file for file in page.get("/api/files") if file["id"] == one["id"])["review"]
     assert review["signed"] is None
+
+
+def test_a_job_that_waits_for_hours_still_has_its_upload(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, storage = page.studio.work, page.studio.storage
+    unused, one = page.upload(png(), "unused.png").json(), page.upload(png(), "late.png").json()
+    assert put_mask(page, one["id"], mask(0, 0, 10, 10)) == 200
+    first = work.add(Job(Act("wait"), "act", "first"))
+    waiting = page.post("/api/jobs/redact", {"files": [one["id"]]}).json()
+    monkeypatch.setattr(storage, "_clock", lambda: time.monotonic() + 2 * LIMITS.seconds)
+    page.studio.expire()
+    assert unused["id"] not in {upload.id for upload in storage.all()}
+    work.cancel(first.id)
+    assert work._jobs[waiting["id"]].over.wait()
+    assert work._jobs[waiting["id"]].state == "done"
 
 
 def test_redaction_takes_what_the_gate_refuses(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from studio_workers import Act
@@ -73,6 +74,15 @@ def test_positions_and_removal_from_the_queue(queue: JobQueue) -> None:
     assert [job.state for job in waiting] == ["cancelled", "done", "done"]
     assert first.state == "cancelled"
     assert first.progress is not None
+
+
+def test_what_a_job_needs_is_known_until_it_ends(queue: JobQueue, tmp_path: Path) -> None:
+    first = queue.add(Job(Act("wait"), "act", "first", needs=[tmp_path / "first"]))
+    second = queue.add(Job(Act("work"), "act", "second", needs=[tmp_path / "second"]))
+    assert queue.needed() == [tmp_path / "first", tmp_path / "second"]
+    queue.cancel(first.id)
+    assert second.over.wait()
+    assert queue.needed() == []
 
 
 @pytest.mark.slow

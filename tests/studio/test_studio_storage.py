@@ -97,6 +97,58 @@ def test_unused_uploads_expire_with_everything_made_of_them(tmp_path: Path) -> N
         storage.piece(piece)
 
 
+def test_what_unfinished_jobs_need_does_not_expire(tmp_path: Path) -> None:
+    now = 0.0
+    storage = Storage(tmp_path, Limits(seconds=100), clock=lambda: now)
+    one, other = add(storage), add(storage)
+    alone, several = storage.work_folder(one.id), storage.work_folder()
+    (alone / "part").write_bytes(b"half")
+    now = 150.0
+    storage.expire([alone, several, other.path])
+    assert (alone / "part").exists()
+    assert several.exists()
+    assert [upload.id for upload in storage.all()] == [one.id, other.id]
+    now = 240.0  # the jobs ended after 150 s
+    storage.expire()
+    assert one.path.exists()
+    assert several.exists()
+    now = 251.0
+    storage.expire()
+    assert [path.name for path in tmp_path.iterdir()] == ["jobs"]
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_download_is_a_use(tmp_path: Path) -> None:
+    now = 0.0
+    storage = Storage(tmp_path, Limits(seconds=100), clock=lambda: now)
+    upload, pieces = add(storage), list[str]()
+    for folder in (storage.work_folder(upload.id), storage.work_folder()):
+        (folder / "result.png").write_bytes(b"result")
+        pieces.append(storage.publish(folder / "result.png", "image/png", "result.png"))
+    now = 99.0
+    found = [storage.piece(key) for key in pieces]
+    now = 150.0
+    storage.expire()
+    assert [piece.path.read_bytes() for piece in found] == [b"result", b"result"]
+    assert upload.path.exists()
+
+
+def test_a_result_stays_as_long_as_its_upload(tmp_path: Path) -> None:
+    now = 0.0
+    storage = Storage(tmp_path, Limits(seconds=100), clock=lambda: now)
+    upload, folder = add(storage), storage.work_folder()
+    (folder / "result.png").write_bytes(b"result")
+    upload.review = {"path": str(folder / "result.png")}
+    now = 99.0
+    storage.get(upload.id)
+    now = 150.0
+    storage.expire()
+    assert folder.exists()
+    now = 200.0
+    storage.expire()
+    assert not folder.exists()
+
+
 def test_results_of_one_name_are_kept_apart_in_an_archive(tmp_path: Path) -> None:
     pieces = []
     for number in range(3):

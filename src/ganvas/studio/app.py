@@ -187,8 +187,9 @@ class Handlers:
 
     def archive(self, _request: Request) -> Response:
         """Return the redacted files with the log as a ZIP file."""
-        path = self._studio.storage.work_folder() / "redacted.zip"
-        write_archive(self._studio.storage.all(), path)
+        storage = self._studio.storage
+        path = storage.work_folder() / "redacted.zip"
+        write_archive([storage.get(one.id) for one in storage.all() if one.review], path)
         return FileResponse(path, media_type="application/zip", filename="redacted.zip")
 
     def pieces(self, request: Request) -> Response:

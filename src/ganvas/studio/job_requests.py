@@ -87,6 +87,10 @@ class Studio:
         classifier = None if finder.classifier is None else path_of(finder.classifier, CLASSIFIERS)
         return replace(finder, classifier=classifier, detect=tuple(path_of(name, DETECTORS) for name in finder.detect))
 
+    def expire(self) -> None:
+        """Remove files that were unused for long, except those of waiting and running jobs."""
+        self.storage.expire(self.work.needed())
+
     def clean(self, message: str) -> str:
         """Return a message without the names of temporary folders."""
         return re.sub(rf"{re.escape(str(self.storage.folder))}/(?:[\w-]+/)*", "", message)
@@ -129,7 +133,7 @@ def _find(studio: Studio, request: JobRequest) -> Job:
             "heat": heat and studio.storage.publish(Path(heat), "image/png", "heat.png"),
         }
 
-    return Job(task, "find", f"Find regions in {source.name}", receive)
+    return Job(task, "find", f"Find regions in {source.name}", receive, needs=_needs(folder, [source]))
 
 
 def _redact(studio: Studio, request: JobRequest) -> Job:
@@ -140,7 +144,11 @@ def _redact(studio: Studio, request: JobRequest) -> Job:
         sources=sources, finder=studio.resolved(request.finder), strength=request.strength, folder=folder,
         mask_only=request.mask_only,
     )  # fmt: skip
-    return Job(task, "redact", f"Redact {_named(sources)}", lambda content: record_redaction(studio.storage, content))
+
+    def receive(content: dict[str, Any]) -> dict[str, Any]:
+        return record_redaction(studio.storage, content)
+
+    return Job(task, "redact", f"Redact {_named(sources)}", receive, needs=_needs(folder, sources))
 
 
 def _pairs(studio: Studio, request: JobRequest) -> Job:
@@ -153,7 +161,7 @@ def _pairs(studio: Studio, request: JobRequest) -> Job:
     folder = studio.storage.work_folder()
     boxes = {one.name: boxes[one.name] for one in sources}
     task = PairsTask(sources=sources, boxes=boxes, strength=request.strength, folder=folder, out=out)
-    return Job(task, "pairs", f"Save training pairs of {_named(sources)}")
+    return Job(task, "pairs", f"Save training pairs of {_named(sources)}", needs=_needs(folder, sources))
 
 
 def _translate(studio: Studio, request: JobRequest) -> Job:
@@ -173,13 +181,19 @@ def _translate(studio: Studio, request: JobRequest) -> Job:
                 one["film"] = media_type(result).startswith("video/")
         return {**content, "run_id": entry.id}
 
-    return Job(task, "translate", f"Translate {_named(sources)} by {entry.name}", receive)
+    title = f"Translate {_named(sources)} by {entry.name}"
+    return Job(task, "translate", title, receive, needs=_needs(folder, sources))
 
 
 def _cover_audit(studio: Studio, request: JobRequest) -> Job:
     _ = request.strength.cover
     task = CoverAuditTask(strength=request.strength, folder=studio.storage.work_folder())
-    return Job(task, "cover_audit", "Measure how much the cover hides")
+    return Job(task, "cover_audit", "Measure how much the cover hides", needs=[task.folder])
+
+
+def _needs(folder: Path, sources: Sequence[Source]) -> list[Path]:
+    """Return what the storage keeps for a job until its end: its folder and its sources."""
+    return [folder, *(one.path for one in sources)]
 
 
 def _named(sources: Sequence[Source]) -> str:

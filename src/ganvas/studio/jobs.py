@@ -9,11 +9,12 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any, Literal
 
 from ganvas.errors import InputError
@@ -39,6 +40,7 @@ class Job:
         kind: kind of the task, for the page.
         title: title for the page.
         receive: function that stores the result in the server and returns its description for the page.
+        needs: files and folders that must exist until the job ends.
         id: random id.
         state: see `State`.
         progress: task, finished steps, total steps.
@@ -53,6 +55,7 @@ class Job:
     kind: str
     title: str
     receive: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result
+    needs: Sequence[Path] = ()
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: State = "queued"
     progress: tuple[str, int, int] | None = None
@@ -137,6 +140,11 @@ class JobQueue:
         with self._changed:
             places = {job.id: place for place, job in enumerate(self._waiting, start=1)}
             return [job.as_record(places.get(job.id)) for job in self._jobs.values()]
+
+    def needed(self) -> list[Path]:
+        """Return the files and folders that waiting and running jobs need."""
+        with self._changed:
+            return [path for job in self._jobs.values() if not job.over.is_set() for path in job.needs]
 
     def cancel(self, key: str) -> None:
         """Cancel a job: a waiting one immediately, a running one before its next step or by terminating its process.

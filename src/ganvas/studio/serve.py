@@ -201,7 +201,7 @@ async def _expiring(studio: Studio) -> AsyncIterator[None]:
     async def expire() -> None:
         while True:
             await asyncio.sleep(EXPIRY_SECONDS)
-            await asyncio.to_thread(studio.storage.expire)
+            await asyncio.to_thread(studio.expire)
 
     task = asyncio.create_task(expire())
     try:

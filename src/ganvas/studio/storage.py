@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -111,6 +111,7 @@ class Storage:
         self.folder, self.limits, self._clock = folder, limits, clock
         self._uploads: dict[str, Upload] = {}
         self._pieces: dict[str, Piece] = {}
+        self._folders: dict[Path, float] = {}  # folders of jobs, with the time of their last use
         self._pending = 0
         self._lock = threading.RLock()
 
@@ -189,6 +190,9 @@ class Storage:
         """Return a new empty folder for a job, which is removed together with the upload `key`, if given."""
         folder = self.folder / (key or "jobs") / secrets.token_hex(8)
         folder.mkdir(parents=True, mode=0o700)
+        if key is None:
+            with self._lock:
+                self._folders[folder] = self._clock()
         return folder
 
     def publish(self, path: Path, media_type: str, name: str) -> str:
@@ -196,29 +200,47 @@ class Storage:
         key = secrets.token_urlsafe(16)
         with self._lock:
             self._pieces[key] = Piece(path, media_type, name)
+            self._mark_used(path)
         return key
 
     def piece(self, key: str) -> Piece:
-        """Return a published file.
+        """Return a published file, and mark its upload or the folder of its job as used.
 
         Raises:
             KeyError: the id does not exist.
         """
         with self._lock:
-            return self._pieces[key]
+            piece = self._pieces[key]
+            self._mark_used(piece.path)
+            return piece
 
-    def expire(self) -> None:
-        """Remove uploads that were not used for `Limits.seconds`, and old folders of jobs."""
-        limit = self._clock() - self.limits.seconds
-        for upload in [one for one in list(self._uploads.values()) if one.used < limit]:
-            self.remove(upload.id)
-        oldest = time.time() - self.limits.seconds
-        jobs = self.folder / "jobs"
-        for folder in list(jobs.iterdir()) if jobs.is_dir() else []:
-            with suppress(OSError):
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-        self._forget_missing()
+    def expire(self, needed: Iterable[Path] = ()) -> None:
+        """Remove uploads and folders of jobs that were not used for `Limits.seconds`.
+
+        Args:
+            needed: files and folders that are in use now; their uploads and the folders of their jobs stay.
+        """
+        with self._lock:
+            for path in needed:
+                self._mark_used(path)
+            limit = self._clock() - self.limits.seconds
+            for upload in [one for one in self._uploads.values() if one.used < limit]:
+                self.remove(upload.id)
+            # The results of several uploads are in one folder, which stays as long as one of them does.
+            results = [Path(one.review["path"]) for one in self._uploads.values() if one.review.get("path")]
+            kept = {folder for result in results for folder in result.parents}
+            for folder in [one for one, used in self._folders.items() if used < limit and one not in kept]:
+                del self._folders[folder]
+                shutil.rmtree(folder, ignore_errors=True)
+            self._forget_missing()
+
+    def _mark_used(self, path: Path) -> None:
+        """Mark the upload or the folder of a job as used to which a file or folder belongs."""
+        places, now = {path, *path.parents}, self._clock()
+        for upload in self._uploads.values():
+            if places & {upload.path, view_path(upload.path), self.folder / upload.id}:
+                upload.used = now
+        self._folders |= dict.fromkeys(places & self._folders.keys(), now)
 
     def _forget_missing(self) -> None:
         with self._lock:
