@@ -15,7 +15,8 @@ from ganvas.data.prepare import prepare_pairs
 from ganvas.data.regions import read_user_regions
 from ganvas.errors import ImageError, InputError
 from ganvas.filesystem import files_in, require_apart
-from ganvas.filesystem.paths import list_folder, using_cache
+from ganvas.filesystem.listing import list_folder
+from ganvas.filesystem.paths import using_cache
 from ganvas.image.files import SkippedWarning, list_images, read_image, warn_of_skipped
 from redact_command import redact_files
 

@@ -14,7 +14,7 @@ from ganvas.bulk.journal import Journal, Record
 from ganvas.bulk.ray_backend import Backend, RayWork, spread
 from ganvas.errors import InputError
 from ganvas.filesystem import require_outside
-from ganvas.filesystem.paths import list_folder
+from ganvas.filesystem.listing import list_folder
 from ganvas.image.files import IMAGE_SUFFIXES, list_images, require_regular, warn_of_repeated, warn_of_skipped
 from ganvas.progress import SILENT, Progress
 from ganvas.serialization import from_record, to_record

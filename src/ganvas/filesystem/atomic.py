@@ -15,6 +15,7 @@ __all__ = [
     "append_line",
     "atomic_file",
     "is_leftover",
+    "remove_unfinished_line",
     "sweep",
     "temporary_beside",
     "write_bytes",
@@ -128,6 +129,16 @@ def append_line(path: Path, line: str) -> None:
         log.write(start + _encoded(line) + b"\n")
         log.flush()
         os.fsync(log.fileno())
+
+
+def remove_unfinished_line(path: Path) -> None:
+    """Remove the last line of a file if it has no end, as an interruption or a full disk leaves it."""
+    if not path.exists():
+        return
+    whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
+    if unfinished:
+        with path.open("r+b") as file:
+            file.truncate(len(whole + newline))
 
 
 def _start_of(stem: str) -> str:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from ganvas.errors import ImageError
 from ganvas.filesystem.atomic import write_bytes, write_json
-from ganvas.filesystem.paths import FolderListing, is_folder, list_folder
+from ganvas.filesystem.listing import FolderListing, is_folder, list_folder
 from ganvas.image.codecs import IMAGE_SUFFIXES, decode, encode, has_white_zero, read_xmp, require_fit, stored_size
 from ganvas.image.integrity import MAX_PIXELS
 from ganvas.image.label import SyntheticLabel, sidecar_path, source_type_in_sidecar, source_type_in_xmp

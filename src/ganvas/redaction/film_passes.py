@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganvas.errors import InputError
-from ganvas.filesystem.atomic import atomic_file, write_json, write_text
+from ganvas.filesystem.atomic import atomic_file, remove_unfinished_line, write_json, write_text
 from ganvas.image.cover import Cover
 from ganvas.image.files import read_image, write_image
 from ganvas.image.picture import Box, Picture
@@ -330,16 +330,6 @@ def _resumed(path: Path) -> Found:
         path.unlink()
         return Found(path)
     return found
-
-
-def remove_unfinished_line(path: Path) -> None:
-    """Remove the last line of a file if it has no end, as an interruption or a full disk leaves it."""
-    if not path.exists():
-        return
-    whole, newline, unfinished = path.read_bytes().rpartition(b"\n")
-    if unfinished:
-        with path.open("r+b") as file:
-            file.truncate(len(whole + newline))
 
 
 def _verified(line: dict[str, Any]) -> VerifiedFrame:
