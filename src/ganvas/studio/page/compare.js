@@ -77,7 +77,8 @@ export class Pane {
 
   addHandle(labels) {
     this.handle = h("div", { class: "handle", role: "slider", tabindex: "0", "aria-label": `Divider between ${labels[0]} and ${labels[1]}`,
-      "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal" }, h("span", { "aria-hidden": "true" }, "⇔"));
+      "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": String(100 * this.split),
+      "aria-orientation": "horizontal" }, h("span", { "aria-hidden": "true" }, "⇔"));
     this.handle.addEventListener("keydown", (event) => {
       const steps = { ArrowLeft: -0.02, ArrowRight: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 };
       if (!(event.key in steps)) return;
