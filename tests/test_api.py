@@ -117,6 +117,8 @@ def test_signatures_accept_strings_for_paths(name: str) -> None:
             {"photos": ("a.png", Path("b.png")), "out": "out"},
             {"photos": (Path("a.png"), Path("b.png")), "out": Path("out")},
         ),
+        ("locate", {"photos": "a.png", "out": "out"}, {"photos": (Path("a.png"),)}),
+        ("locate", {"photos": ["a.png"], "out": "out"}, {"photos": (Path("a.png"),)}),
         (
             "evaluate",
             {"run": "hf://user/name", "snapshot": "last"},
@@ -136,6 +138,13 @@ def test_strings_become_paths(
     with pytest.raises(ConfigError, match="stop"):
         getattr(api, name)(**strings)
     assert {one: getattr(seen[0], one) for one in paths} == paths
+
+
+def test_wrong_arguments_are_errors_that_name_the_function() -> None:
+    with pytest.raises(TypeError, match=r"translate\(\): missing a required argument: 'source'"):
+        api.translate("run")  # type: ignore[call-arg, arg-type]
+    with pytest.raises(TypeError, match="list"):
+        api.redact(["a.png"], "out")  # type: ignore[arg-type]
 
 
 def test_strings_become_paths_in_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,15 +89,16 @@ def command(config: Callable[P, C]) -> Callable[[Callable[[C], R]], Callable[P, 
     """Return a decorator that replaces the parameter `config` by the fields of the config, with strings for paths."""
     assert isinstance(config, type)
     hints, signature = get_type_hints(config), inspect.signature(config)
-    accepted = [
-        one.replace(annotation=ACCEPTED.get(hints[name], one.annotation)) for name, one in signature.parameters.items()
-    ]
+    fields = signature.parameters.items()
+    accepted = [one.replace(annotation=ACCEPTED.get(hints[name], one.annotation)) for name, one in fields]
 
     def decorate(run: Callable[[C], R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = signature.bind(*args, **kwargs).arguments
-            made: Any = config(**{name: as_paths(value, hints[name]) for name, value in given.items()})
-            return run(with_local_runs(made))
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{run.__name__}(): {error}") from None
+            return run(with_local_runs(config(**{key: as_paths(value, hints[key]) for key, value in given.items()})))
 
         CONFIGS[run.__name__] = config
         call.__name__, call.__qualname__, call.__module__ = run.__name__, run.__qualname__, run.__module__

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ganvas.errors import InputError
 from ganvas.hardware.threads import using_threads
-from ganvas.image.picture import Box
+from ganvas.image.picture import Box, Picture
 from ganvas.localization.detectors import Detection, DetectionConfig
 from ganvas.redaction.detections import FrameDetections, ManualBox, header_line, read_detections
 from ganvas.redaction.examination import AHEAD, examine
@@ -176,7 +176,7 @@ def test_as_many_frames_at_once_as_threads_are_given() -> None:
 
     for wanted in (2, 1):
         most[0] = 0
-        frames = ((number, number / 25, np.zeros((4, 4, 3), np.uint8)) for number in range(4))
+        frames = ((number, number / 25, Picture(np.zeros((4, 4, 3), np.uint8))) for number in range(4))
         with using_threads(wanted):
             list(examine(frames, [Meeting()], DetectionConfig()))
         assert most[0] == wanted
@@ -185,7 +185,7 @@ def test_as_many_frames_at_once_as_threads_are_given() -> None:
 def test_frames_are_read_ahead_for_the_allowed_cores(monkeypatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0}, raising=False)
-    frames = iter([(number, number / 25, np.zeros((4, 24, 3), np.uint8)) for number in range(20)])
+    frames = iter([(number, number / 25, Picture(np.zeros((4, 24, 3), np.uint8))) for number in range(20)])
     next(examine(frames, [Counting()], DetectionConfig()))
     assert len(list(frames)) == 20 - (AHEAD + 1)
 
@@ -196,7 +196,7 @@ def test_frames_are_examined_in_order_and_a_failure_is_told() -> None:
     def frames():
         for number in range(20):
             read.append(number)
-            yield number, number / 25, np.full((4, 24, 3), number, np.uint8)
+            yield number, number / 25, Picture(np.full((4, 24, 3), number, np.uint8))
 
     detector, found = Counting(), []
     for frame in examine(frames(), [detector], DetectionConfig(), workers=3):

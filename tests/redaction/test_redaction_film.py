@@ -153,6 +153,32 @@ def test_a_cancelled_redaction_resumes_to_the_same_bytes(film: Path, tmp_path: P
     assert not list((tmp_path / "out").glob(".*"))
 
 
+@pytest.mark.parametrize("verb", ["redact", "locate"])
+def test_a_dark_film_is_examined_with_contrast(tmp_path: Path, use: Any, verb: str) -> None:
+    """A red square of level 9 on a background of 1 is bright once the range of the frame is stretched."""
+    film, out = tmp_path / "dark.mkv", tmp_path / "out"
+    dark = [Picture(np.where(frame(number).pixels > 200, 9, 1).astype(np.uint8)) for number in range(3)]
+    write_video(film, dark, rate=Fraction(25))
+    if verb == "redact":
+        use(Bright())
+        redact_files(film, out, detect=("squares",))
+        assert line_of(out)["film"]["tracks"][0]["frames"] == 3
+        assert not (np.stack(pictures_of(out / film.name)) > 4).any()
+    else:
+        (found,) = locate_films([film], out, [Bright()], DetectionConfig())
+        assert found.tracks == 1
+
+
+def test_results_of_an_older_version_are_made_again(
+    film: Path, tmp_path: Path, use: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(Bright())
+    redact_files(film, tmp_path / "out", detect=("squares",))
+    assert redact_files(film, tmp_path / "out", detect=("squares",)).skipped == 1
+    monkeypatch.setattr(worker, "VERSION", worker.VERSION + 1)
+    assert redact_files(film, tmp_path / "out", detect=("squares",)).skipped == 0
+
+
 def test_no_result_is_lost_after_an_unfinished_line(tmp_path: Path, use: Any) -> None:
     """A full disk leaves part of a line, and the verification is interrupted once more after it."""
     use(Bright(hidden=True))

@@ -14,7 +14,7 @@ import pytest
 from training_runs import MakeConfig, assert_same_run
 
 import ganvas
-from ganvas.errors import InputError, RunError
+from ganvas.errors import ConfigError, DataError, InputError, RunError
 from ganvas.image.files import write_image
 from ganvas.image.picture import Picture
 from ganvas.runs.folder import UNSAVED_NAME
@@ -153,6 +153,28 @@ def test_the_split_file_is_recorded_absolute(
     train(replace(relative, data=data), Path("run"), quiet=True)
     monkeypatch.chdir(tmp_path.parent)
     assert ganvas.resume(tmp_path / "run", epochs=2).images_seen == 14
+
+
+def test_data_that_were_moved_are_named_with_the_flag_and_then_used(
+    relative: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "splits.json").write_text(json.dumps({"train": list("0123456"), "val": []}))
+    data = replace(relative.data, folder=Path("data", "train"), split_file=Path("splits.json"))
+    train(replace(relative, data=data), Path("run"), quiet=True)
+    monkeypatch.chdir(tmp_path.parent)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    with pytest.raises(DataError, match=r"train: no such file or folder; if it was moved: .* --data DIR"):
+        ganvas.resume(moved / "run", epochs=2)
+    with pytest.raises(DataError, match=r"splits.json: no such file or folder; .* --split-file FILE"):
+        ganvas.resume(moved / "run", epochs=2, data=moved / "data" / "train")
+    given = {"data": moved / "data" / "train", "split_file": moved / "splits.json"}
+    assert ganvas.resume(moved / "run", epochs=2, **given).images_seen == 14
+
+
+def test_a_split_file_for_a_run_without_one_is_an_error(relative: RunConfig, tmp_path: Path) -> None:
+    train(relative, tmp_path / "run", quiet=True)
+    with pytest.raises(ConfigError, match="trained without a split file"):
+        ganvas.resume(tmp_path / "run", split_file=tmp_path / "splits.json")
 
 
 def test_a_record_with_relative_paths_resumes_in_its_own_working_directory(relative: RunConfig, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def why_unpaired(folder: Path) -> str | None:
         if is_mostly_paired(folder / "train"):
             remedy = "most files have a partner: add or remove the others; name unpaired folders trainA and trainB"
             raise DataError(f"{error}; {remedy}") from error
-        return str(error)
+        return str(error).partition(": train a recipe")[0]
     return None
 
 

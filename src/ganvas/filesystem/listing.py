@@ -1,4 +1,10 @@
-"""Listing of folders: visible files, each real folder once, without the files of operating systems."""
+"""Listing of folders: visible files, each real folder once, without the files of operating systems.
+
+A link to a listed folder, such as a parent, would cause content to be read twice or endlessly. Each real folder is
+therefore listed once: under its own path if it is below the root, else under the first link to it; a link to a folder
+above itself or above the root is not followed. Links that are not followed for this reason are reported, so that
+nothing is skipped silently.
+"""
 
 from __future__ import annotations
 

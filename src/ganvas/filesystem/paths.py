@@ -1,9 +1,4 @@
-"""Path utilities: checks that no output is an input, folder listing, name comparison, cache folder, and HMAC key.
-
-A link to a listed folder, such as a parent, would cause content to be read twice or endlessly. Each real folder is
-therefore listed once: under its own path if it is below the root, else under the first link to it; a link to a folder
-above itself or above the root is not followed. Links that are not followed for this reason are reported, so that
-nothing is skipped silently.
+"""Path utilities: checks that no output is an input, name comparison, cache folder, and HMAC key.
 
 macOS returns names decomposed (NFD: e + combining acute), most programs write them composed (NFC: one letter), and the
 two look the same. Names in pairs, masks, boxes and split files are therefore compared in one normal form. Files keep
@@ -51,16 +46,18 @@ Identity = tuple[int, int]
 ACCEPTED: Final[dict[Any, Any]] = {
     Path: Path | str,
     Path | None: Path | str | None,
-    tuple[Path, ...]: tuple[Path | str, ...],
+    tuple[Path, ...]: Path | str | Iterable[Path | str],
 }
 """Type of a config's field with paths -> type of the arguments that `as_paths` converts to it."""
 
 
 def as_paths(value: Any, kind: Any) -> Any:
-    """Return an argument for a field of type `kind`, with its strings as paths if `kind` is in `ACCEPTED`."""
+    """Return an argument for a field of type `kind`, with strings as paths, and one path as a tuple if it needs one."""
     if kind not in ACCEPTED or value is None:
         return value
-    return Path(value) if isinstance(value, Path | str) else tuple(map(Path, value))
+    if kind != tuple[Path, ...]:
+        return Path(value)
+    return (Path(value),) if isinstance(value, str | os.PathLike) else tuple(map(Path, value))
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[Path]) -> None:

@@ -192,7 +192,7 @@ def list_images(
     Args:
         folder: the folder.
         recursive: include folders below it; linked ones are followed, and each real folder is listed once
-            (`ganvas.filesystem.paths`).
+            (`ganvas.filesystem.listing`).
         also: predicate of further files to list, for example films.
 
     Raises:

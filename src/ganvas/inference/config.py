@@ -47,7 +47,8 @@ class TranslateConfig:
     """Output folder; for one picture or film also an output file."""
     _: KW_ONLY
     mask: Path | None = None
-    """Mask, or a folder of masks with the pictures' paths, in any format: only pixels under white are replaced."""
+    """Mask, or a folder with one mask per picture, at the same relative path in any format: only pixels under white are
+    replaced."""
     tile: int | None = None
     """Side of the tiles in which large pictures are processed; unset: whole pictures."""
     overlap: int | None = None

@@ -39,7 +39,8 @@ class RedactConfig:
     """Boxes in pixels: JSON {"name.jpg": [[left, top, right, bottom], ...]}, [] for none, or CSV lines
     name,left,top,right,bottom, the name alone for none."""
     mask: Path | None = None
-    """Mask, or a folder of masks with the pictures' paths, in any format: what is not black is covered."""
+    """Mask, or a folder with one mask per picture, at the same relative path in any format: what is not black is
+    covered."""
     style: Literal["solid", "mosaic", "blur"] = "solid"
     """Style of covers. Only solid hides; mosaic and blur are cosmetic, because classifiers trained on covered pictures
     still recognize what they cover."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from ganvas.errors import problem_of
 from ganvas.hardware.threads import core_count, given_threads
-from ganvas.localization.classifier import Bytes
-from ganvas.localization.detectors import DetectionConfig, Detector, find_boxes
+from ganvas.image.picture import Picture
+from ganvas.localization.detectors import DetectionConfig, Detector, find_in_picture
 from ganvas.redaction.detections import FrameDetections
 
 __all__ = ["examine", "in_threads"]
@@ -24,7 +24,7 @@ MOST_WORKERS = 8
 
 
 def examine(
-    frames: Iterable[tuple[int, float, Bytes]],
+    frames: Iterable[tuple[int, float, Picture]],
     detectors: Sequence[Detector],
     config: DetectionConfig,
     *,
@@ -33,7 +33,7 @@ def examine(
     """Yield the detections of each frame in order; the problem is stored for frames on which a detector fails.
 
     Args:
-        frames: number, time in seconds and pixels (H, W, 3) uint8; `AHEAD` frames per worker are read ahead.
+        frames: number, time in seconds and picture; `AHEAD` frames per worker are read ahead.
         detectors: detectors loaded with threads=1, since each worker examines a separate frame.
         config: minimum score and kept boxes.
         workers: see `in_threads`.
@@ -63,10 +63,10 @@ def in_threads(
 
 
 def _examined(
-    number: int, time: float, rgb: Bytes, detectors: Sequence[Detector], config: DetectionConfig
+    number: int, time: float, picture: Picture, detectors: Sequence[Detector], config: DetectionConfig
 ) -> FrameDetections:
     try:
-        found = tuple(find_boxes(rgb, detectors, config))
+        found = tuple(find_in_picture(picture, detectors, config))
     except Exception as error:  # noqa: BLE001  whatever it is, the frame is covered whole and listed
         return FrameDetections(frame=number, time=time, problem=problem_of(error))
     return FrameDetections(frame=number, time=time, detections=found)

@@ -147,8 +147,8 @@ class FilmPasses:
     def _examined(
         self, frames: Iterator[tuple[Frame, float]], detectors: Sequence[Detector]
     ) -> Iterator[FrameDetections]:
-        pixels = ((frame.index, time, frame.picture.as_rgb8()) for frame, time in frames)
-        return examine(pixels, detectors, self._settings.detection)
+        pictures = ((frame.index, time, frame.picture) for frame, time in frames)
+        return examine(pictures, detectors, self._settings.detection)
 
     def detect_segment(self, segment: Segment, detectors: Sequence[Detector]) -> None:
         """Run the detectors on the frames of a segment."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ganvas.errors import FILE_ERRORS, problem_of
 from ganvas.image.cover import Cover, cover_picture
 from ganvas.image.picture import Box, Picture
-from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_boxes, outside, with_margin
+from ganvas.localization.detectors import Detection, DetectionConfig, Detector, find_in_picture, outside, with_margin
 from ganvas.redaction.film_covers import CoverPlan, FrameCovers, cover_frame
 from ganvas.redaction.verifier import ClassDetector
 from ganvas.video import Frame
@@ -90,7 +90,7 @@ def verify_frame(
         if covers.whole:
             return VerifiedFrame(frame=frame.index, score=0.0, after=0.0, whole=True)
         try:
-            found = find_boxes(covered.as_rgb8(), detectors, config)
+            found = find_in_picture(covered, detectors, config)
         except FILE_ERRORS as error:
             return VerifiedFrame(frame=frame.index, score=1.0, after=0.0, whole=True, problem=problem_of(error))
         if how.style == "solid":

@@ -200,7 +200,9 @@ def _locate_film(
     # 1. Examine every frame, and write one line per frame with the numbers of the tracks.
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(header_line(width=info.width, height=info.height, detect=[one.name for one in detectors]) + "\n")
-        frames = [tracker.add(frame) for frame in _reported(examine(_pixels(info), detectors, config), info, progress)]
+        frames = [
+            tracker.add(frame) for frame in _reported(examine(_pictures(info), detectors, config), info, progress)
+        ]
         for frame in frames:
             file.write(f"{frame.as_line()}\n")
             unexamined += frame.problem is not None
@@ -226,11 +228,11 @@ def _reported(frames: Iterator[FrameDetections], info: FilmInfo, progress: Progr
     progress(info.path.name, done, done)
 
 
-def _pixels(info: FilmInfo) -> Iterator[tuple[int, float, Bytes]]:
+def _pictures(info: FilmInfo) -> Iterator[tuple[int, float, Picture]]:
     first: float | None = None
     for frame in read_video(info):
         first = frame.time if first is None else first
-        yield frame.index, frame.time - first, frame.picture.as_rgb8()
+        yield frame.index, frame.time - first, frame.picture
 
 
 def _drawn(info: FilmInfo, frames: Sequence[FrameDetections]) -> Iterator[Frame]:

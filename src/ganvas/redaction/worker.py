@@ -40,6 +40,9 @@ from ganvas.video import is_film
 
 __all__ = ["RedactionSettings", "Redactor", "lost"]
 
+VERSION = 2
+"""Increased whenever the same settings cover other regions, so that results of older versions are made again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RedactionSettings:
@@ -79,7 +82,7 @@ class RedactionSettings:
         )
         weights = hash_files(*(path for path in model_files if path.is_file()))
         name, verified = self.classifier, [self.class_name, self.pass_score, self.coverage]
-        return hash_settings([version("ganvas"), name, weights, *verified, self.how, *self._detection()])
+        return hash_settings([version("ganvas"), VERSION, name, weights, *verified, self.how, *self._detection()])
 
     def _detection(self) -> list[object]:
         """Return the settings that determine detected regions; empty without detectors."""

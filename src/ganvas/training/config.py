@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ganvas.data.config import DataConfig, PairedData
-from ganvas.errors import ConfigError, RunError
+from ganvas.errors import ConfigError, DataError, RunError
 from ganvas.hardware import PrecisionChoice
 from ganvas.hardware.threads import check_threads
 from ganvas.methods import MethodConfig, Pix2PixConfig
@@ -185,6 +185,18 @@ def _flat_settings(config: RunConfig) -> dict[str, Any]:
     return {f"{part}.{name}": value for part in ("method", "data", "training") for name, value in parts[part].items()}
 
 
+def require_data(config: RunConfig, run: Path) -> None:
+    """Check that the data of a run that is resumed are where its record says.
+
+    Raises:
+        DataError: the folder or the split file is missing; the message gives the remedy.
+    """
+    split_file = getattr(config.data, "split_file", None)
+    for path, flag in ((config.data.folder, "--data DIR"), (split_file, "--split-file FILE")):
+        if path is not None and not path.exists():
+            raise DataError(f"{path}: no such file or folder; if it was moved: ganvas resume {run} {flag}")
+
+
 @dataclass(frozen=True)
 class ResumeConfig:
     """Resumption of an interrupted run, optionally with other settings."""
@@ -206,12 +218,22 @@ class ResumeConfig:
     """Number of CPU threads; unset: as before, or the fastest number."""
     data: Path | None = None
     """New folder of the training data, if it was moved."""
+    split_file: Path | None = None
+    """New path of the split file, if it was moved."""
 
     def applied_to(self, before: RunConfig) -> RunConfig:
-        """Return the config of the run with these settings applied."""
+        """Return the config of the run with these settings applied.
+
+        Raises:
+            ConfigError: a split file is passed for a run without one.
+        """
         names = ("epochs", "minutes", "learning_rate", "precision", "device", "threads")
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         data = before.data if self.data is None else replace(before.data, folder=self.data)
+        if self.split_file is not None:
+            if not isinstance(data, PairedData) or data.split_file is None:
+                raise ConfigError(f"{self.run} was trained without a split file: omit --split-file")
+            data = replace(data, split_file=self.split_file)
         return replace(before, training=replace(before.training, **changes), data=data)
 
 

@@ -22,7 +22,7 @@ from ganvas.runs.folder import STATE_NAME, check_folder, lock_run, mark_unsaved,
 from ganvas.runs.published import RECORD_NAME
 from ganvas.runs.record import RunRecord, read_run_record, snapshot_path, write_run_record
 from ganvas.serialization import to_record
-from ganvas.training.config import RunConfig, TrainingConfig, check_same_settings
+from ganvas.training.config import RunConfig, TrainingConfig, check_same_settings, require_data
 from ganvas.training.dataset import Dataset, open_dataset
 from ganvas.training.distributed import Processes, join
 from ganvas.training.monitoring import Metrics, Monitor, check_tensorboard
@@ -132,10 +132,12 @@ def check_run(config: RunConfig, run: Path, *, resume: bool) -> None:
     Raises:
         RunError: the folder contains other files and `resume` is False, or a run with other settings.
         InputError: training pictures and the run folder overlap.
+        DataError: the data of a run that is resumed were moved.
     """
     check_folder(run, config.data, resume=resume)
     if resume and (run / RECORD_NAME).exists():
         check_same_settings(read_config(run), config, run)
+        require_data(config, run)
 
 
 def join_processes(config: RunConfig, run: Path, stack: ExitStack) -> tuple[RunConfig, Processes]:

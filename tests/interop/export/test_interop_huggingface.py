@@ -19,6 +19,7 @@ from ganvas import api
 from ganvas.content_gate import gate
 from ganvas.data.config import PairedData, UnpairedData
 from ganvas.errors import ConfigError, ExportError, ImageError, InputError, PolicyRefusal
+from ganvas.filesystem.locks import LOCK_NAME
 from ganvas.image.files import read_image
 from ganvas.image.picture import Picture, PictureSpec
 from ganvas.inference.translator import Translator
@@ -219,6 +220,7 @@ def test_places_that_hold_something_else_are_left_alone(tmp_path: Path) -> None:
         export(run, tmp_path / "out", examples=(tmp_path / "nothing.png",))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "run"]
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / LOCK_NAME).touch()  # left by a killed process
     export(run, tmp_path / "empty")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.errors import ConfigError, ExportError, GanvasError, InputError
-from ganvas.filesystem import require_apart, swept_beside
+from ganvas.filesystem import contents_of, require_apart, swept_beside
 from ganvas.filesystem.atomic import write_json
-from ganvas.filesystem.locks import hidden_folder
+from ganvas.filesystem.locks import LOCK_NAME, hidden_folder
 from ganvas.filesystem.paths import sha256_of
 from ganvas.inference.prepacking import make_ready
 from ganvas.inference.tiling import OUT_OF_MEMORY
@@ -176,7 +176,7 @@ def target_of(config: ExportConfig, kind: Format) -> Path:
             raise InputError(
                 f"{out} is a file, and --format {config.format} writes a folder; use a new or empty folder"
             )
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and contents_of(out):
             raise InputError(f"{out} contains other files; use a new or empty folder")
         if others and not out.exists():
             raise InputError(f"{out}: --format {config.format} writes a folder; use --format {others[0]}, or a folder")
@@ -309,7 +309,8 @@ def _place(files: Sequence[Path], target: Path, report: dict[str, Any], *, alone
     """
     if not alone:
         write_json(staged / REPORT_NAME, report)
-        if target.exists():  # empty, as was checked
+        if target.exists():  # empty, as was checked, but for the lock file of a killed process
+            (target / LOCK_NAME).unlink(missing_ok=True)
             target.rmdir()
         staged.rename(target)
         return [*(target / file.relative_to(staged) for file in files), target / REPORT_NAME]
