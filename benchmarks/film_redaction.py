@@ -42,7 +42,7 @@ COVERED = 0.95
 SETTINGS = ((1.0, 0.2), (1.0, 0.5), (0.5, 0.2), (0.5, 0.4), (0.5, 0.5), (0.375, 0.3))
 """Detection size relative to the film's, and lowest score."""
 MOSAIC = Cover(style="mosaic", blocks=4)
-Frames = list[tuple[int, float, NDArray[np.uint8]]]
+Frames = list[tuple[int, float, Picture]]
 Mask = NDArray[np.bool_]
 
 
@@ -78,7 +78,7 @@ def accuracy(faces: dict[str, list[list[int]]], regions: Callable[[int], Mask]) 
 
 
 def compare(frames: Frames, faces: dict[str, list[list[int]]], margin: float, hold: float) -> list[dict[str, Any]]:
-    height, width = frames[0][2].shape[:2]
+    height, width = frames[0][2].pixels.shape[:2]
     rows = []
     for share, min_score in SETTINGS:
         longest = max(round(share * max(height, width)), 32)
@@ -102,14 +102,14 @@ def compare(frames: Frames, faces: dict[str, list[list[int]]], margin: float, ho
 
 def ours(frames: Frames, config: DetectionConfig, detectors: Any, hold: float, workers: int) -> None:
     found = examine(frames, detectors, config, workers=workers)
-    plan = planned(list(found), config, hold, frames[0][2].shape[:2])
-    for number, moment, pixels in frames:
-        cover_frame(Picture(pixels), plan.at(number, moment), MOSAIC)
+    plan = planned(list(found), config, hold, frames[0][2].pixels.shape[:2])
+    for number, moment, picture in frames:
+        cover_frame(picture, plan.at(number, moment), MOSAIC)
 
 
 def theirs(frames: Frames, network: Any, module: Any) -> None:
-    for _, _, pixels in frames:
-        frame = pixels.copy()  # it writes into the frame
+    for _, _, picture in frames:
+        frame = picture.pixels.copy()  # it writes into the frame
         found, _ = network(frame, threshold=0.2)
         module.anonymize_frame(found, frame, 1.3, "mosaic", False, False, None, 20)
 
@@ -175,7 +175,7 @@ def main() -> int:
             continue
         wanted = given.timed + 30 if given.only_timing else None
         film = islice(read_video(given.films / name), wanted)
-        frames = [(frame.index, frame.time, frame.picture.as_rgb8()) for frame in film]
+        frames = [(frame.index, frame.time, Picture(frame.picture.as_rgb8())) for frame in film]
         rows = [] if given.only_timing else compare(frames, faces, given.margin, given.hold)
         timing = {}
         if given.deface:

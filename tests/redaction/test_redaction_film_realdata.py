@@ -28,13 +28,13 @@ def test_drawn_faces_are_covered(real_data, name, first, last, settings) -> None
     from ganvas.video import read_video
 
     read = islice(read_video(real_data / "video" / name), first, last)
-    frames = [(number, frame.time, frame.picture.as_rgb8()) for number, frame in enumerate(read)]
+    frames = [(number, frame.time, frame.picture) for number, frame in enumerate(read)]
     config = DetectionConfig(**settings)
     found = found_in(frames, config, 2)
-    plan = planned(found, config, 0.5, frames[0][2].shape[:2])
+    plan = planned(found, config, 0.5, frames[0][2].pixels.shape[:2])
     drawn = json.loads(FACES.read_text(encoding="utf-8"))[name]
     faces = {str(int(n) - first): boxes for n, boxes in drawn.items() if first <= int(n) < last and boxes}
-    result = accuracy(faces, lambda number: plan.at(number, frames[number][1]).region(*frames[0][2].shape[:2]))
+    result = accuracy(faces, lambda number: plan.at(number, frames[number][1]).region(*frames[0][2].pixels.shape[:2]))
     assert result["covered"] == result["frames"] == len(faces)
     assert result["least"] >= COVERED
     assert result["needless"] < 0.25
