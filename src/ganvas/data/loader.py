@@ -98,7 +98,7 @@ class TrainLoader:
         crops_a, crops_b = zip(*(self.sampler.at(images_seen + place) for place in self._shard), strict=True)
         b = self._crops(self._cache.b, crops_b)
         # Single pictures are degraded after crop, rotation and jitter, so that both sides show the same picture: on the
-        # device, except for noise and JPEG of blind degradations.
+        # device, except for the second-order degradation and JPEG.
         if self._cache.degraded:
             strengths, chances = [crop.strength for crop in crops_b], [crop.chance for crop in crops_b]
             num_frames = self._cache.b.num_frames

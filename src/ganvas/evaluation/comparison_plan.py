@@ -71,7 +71,8 @@ def why_unpaired(folder: Path) -> str | None:
         if is_mostly_paired(folder / "train"):
             remedy = "most files have a partner: add or remove the others; name unpaired folders trainA and trainB"
             raise DataError(f"{error}; {remedy}") from error
-        return str(error).partition(": train a recipe")[0]
+        unpaired = (folder / "trainA").is_dir()
+        return f"{folder} contains unpaired pictures in trainA and trainB" if unpaired else str(error)
     return None
 
 
